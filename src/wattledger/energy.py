@@ -1,0 +1,36 @@
+"""Energy: cumulative register readings in whole watt-hours."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from wattledger.errors import BadInput
+
+_FACTOR_WH = {"Wh": Decimal(1), "kWh": Decimal(1000)}
+# 10 GWh: no single meter of a charge point counts further in its life.
+REGISTER_MAX_WH = 10_000_000_000
+
+
+def register_wh(value: str, unit: str = "Wh", path: str = "value") -> int:
+    """A register reading as whole Wh, rounded half up.
+
+    Rounding the register, not the difference, keeps sums exact: the parts of a session
+    telescope to last minus first. OCPP 1.6 sends ``value`` as a string, ``unit`` defaults
+    to Wh (1.6 edition 2, §7.43).
+    """
+    factor = _FACTOR_WH.get(unit)
+    if factor is None:
+        raise BadInput(path, unit, "a unit of active energy: Wh or kWh")
+    try:
+        reading = Decimal(value.strip())
+    except ArithmeticError:
+        raise BadInput(path, value, "a decimal number") from None
+    if not reading.is_finite() or reading < 0 or reading * factor > REGISTER_MAX_WH:
+        raise BadInput(path, value, f"a finite reading from 0 to {REGISTER_MAX_WH} Wh")
+    return int((reading * factor).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def kwh_text(energy_wh: int) -> str:
+    """All three places: 34021 Wh is ``34.021``."""
+    sign = "-" if energy_wh < 0 else ""
+    return f"{sign}{abs(energy_wh) // 1000}.{abs(energy_wh) % 1000:03d}"
