@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+
+import msgspec
 
 from wattledger.errors import BadInput
 
@@ -34,3 +37,10 @@ def kwh_text(energy_wh: int) -> str:
     """All three places: 34021 Wh is ``34.021``."""
     sign = "-" if energy_wh < 0 else ""
     return f"{sign}{abs(energy_wh) // 1000}.{abs(energy_wh) % 1000:03d}"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The cumulative register at one moment. Source: meterStart/meterStop, MeterValues."""
+
+    at: datetime
+    register_wh: int

@@ -1,0 +1,121 @@
+"""The figures in which the identities can be checked: one snapshot of one legal entity, or all.
+
+    replayed = refused + held + final           (replayed is counted by whoever sent them)
+    final = billed + free
+    delivered = billed + free + held
+    charged = captured + invoiced + external + wallet + roaming + waived + debt + pending
+    captured - refunds - disputes_net - fees = paid_out + in_transit
+
+Each side comes from other rows than the other: charges from documents, collection from parts,
+captures from payments, in transit and paid out from the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from wattledger.ledger import proof
+
+Conn = AsyncConnection[dict[str, Any]]
+
+_SESSIONS = """
+    SELECT count(*) FILTER (WHERE state = 'held') AS held,
+           count(*) FILTER (WHERE state IN ('billed', 'free')) AS final,
+           count(*) FILTER (WHERE state = 'billed') AS billed,
+           count(*) FILTER (WHERE state = 'free') AS free,
+           count(*) FILTER (WHERE state IN ('open', 'ended')) AS running,
+           COALESCE(sum(meter_stop_wh - meter_start_wh), 0)::bigint AS delivered_wh,
+           COALESCE(sum(meter_stop_wh - meter_start_wh) FILTER (WHERE state = 'free'), 0)::bigint
+               AS free_wh,
+           COALESCE(sum(meter_stop_wh - meter_start_wh) FILTER (WHERE state = 'held'), 0)::bigint
+               AS held_wh
+    FROM session
+"""
+# An attempt is refused when no session came of it.
+_REFUSED = "SELECT count(*) AS refused FROM decision WHERE kind = 'authorize' AND NOT accepted"
+_CHARGES = """
+    SELECT COALESCE(sum(total_minor), 0)::bigint AS charged,
+           COALESCE(sum(energy_wh), 0)::bigint AS billed_wh,
+           max(currency) AS currency, count(DISTINCT currency) AS currencies
+    FROM charge
+"""
+_PARTS = "SELECT state, sum(amount_minor)::bigint AS amount FROM collection GROUP BY state"
+_TAKEN = "SELECT COALESCE(sum(captured_minor), 0)::bigint AS captured FROM payment"
+_ITEMS = """
+    SELECT COALESCE(sum(fee_minor) FILTER (WHERE category NOT IN ('dispute', 'dispute_reversal')),
+               0)::bigint
+           - COALESCE(sum(amount_minor) FILTER (WHERE category IN ('fee', 'network_cost')),
+               0)::bigint AS fees,
+           -COALESCE(sum(amount_minor) FILTER (WHERE category IN ('refund', 'refund_failure')),
+               0)::bigint AS refunds,
+           -COALESCE(sum(net_minor) FILTER (WHERE category IN ('dispute', 'dispute_reversal')),
+               0)::bigint AS disputes_net
+    FROM processor_item
+"""
+_LEDGER = """
+    SELECT COALESCE(sum(debit_minor - credit_minor) FILTER (WHERE account = 'bank'), 0)::bigint
+               AS paid_out,
+           COALESCE(sum(debit_minor - credit_minor)
+               FILTER (WHERE account IN ('clearing.stripe', 'payouts.in_transit')), 0)::bigint
+               AS in_transit
+    FROM journal_line
+"""
+_HOOKS = """
+    SELECT count(*) AS sent, count(*) FILTER (WHERE state = 'done') AS acknowledged
+    FROM effect WHERE kind = 'webhook.deliver'
+"""
+_BREAKS = """
+    SELECT leg, code, item_id, currency, amount_minor, energy_wh, cause, proposal
+    FROM break WHERE resolved_at IS NULL ORDER BY leg, code, item_id
+"""
+_STATES = ("invoiced", "external", "wallet", "roaming", "waived", "debt", "pending")
+
+
+async def report(conn: Conn) -> dict[str, Any]:
+    """Sessions, energy, money, ledger, webhooks and breaks; integers in Wh and minor units.
+
+    ``conn`` is fresh: the first thing asked is the snapshot all figures are taken from.
+    """
+    proved = await proof.prove(conn)
+    sessions = await _one(conn, _SESSIONS)
+    charges = await _one(conn, _CHARGES)
+    cursor = await conn.execute(_PARTS)
+    parts = {row["state"]: row["amount"] for row in await cursor.fetchall()}
+    hooks = await _one(conn, _HOOKS)
+    cursor = await conn.execute(_BREAKS)
+    return {
+        "sessions": {
+            "refused": (await _one(conn, _REFUSED))["refused"],
+            **{name: sessions[name] for name in ("held", "final", "billed", "free", "running")},
+        },
+        "energy_wh": {
+            "delivered": sessions["delivered_wh"],
+            "billed": charges["billed_wh"],
+            "free": sessions["free_wh"],
+            "held": sessions["held_wh"],
+        },
+        "money": {
+            "currency": charges["currency"] if charges["currencies"] <= 1 else None,
+            "charged": charges["charged"],
+            "captured": (await _one(conn, _TAKEN))["captured"],
+            **{state: parts.get(state, 0) for state in _STATES},
+            **await _one(conn, _ITEMS),
+            **await _one(conn, _LEDGER),
+        },
+        "ledger": {
+            "entries": proved.entries,
+            "postings": proved.postings,
+            "proved": proved.proved,
+        },
+        "webhooks": hooks,
+        "breaks": await cursor.fetchall(),
+    }
+
+
+async def _one(conn: Conn, query: str) -> dict[str, Any]:
+    cursor = await conn.execute(query)
+    row = await cursor.fetchone()
+    assert row is not None, "an aggregate has one row"
+    return row

@@ -1,0 +1,203 @@
+"""The operator's configuration file: strict, with errors that name the path.
+
+``read`` parses and checks one ``wattledger.toml``; ``versions`` turns what must be remembered
+(entities, sites, tariffs, plans, accounts, processors, targets) into immutable bodies for the
+database. Secrets never stand in the file: it names environment variables.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from wattledger import money
+from wattledger.accounting.model import Target, check_target
+from wattledger.contract import Route
+from wattledger.entitlements.model import Account, ChargePoint, Entity, Plan, Policies, Site
+from wattledger.errors import BadInput, ConfigError
+from wattledger.payments.model import HoldStep, Processor, check_processor
+from wattledger.section import (
+    Section,
+    Version,
+    check_ids,
+    check_known,
+    check_percent,
+    check_zone,
+)
+from wattledger.tariffs import Tariff, read_tariff, to_body
+
+__all__ = [
+    "Account",
+    "ApiKey",
+    "ChargePoint",
+    "Config",
+    "DatabaseSection",
+    "Entity",
+    "HoldStep",
+    "Plan",
+    "Policies",
+    "Processor",
+    "Server",
+    "Site",
+    "Target",
+    "parse",
+    "read",
+    "versions",
+]
+
+
+class Server(Section, frozen=True):
+    """Where we listen. Beyond loopback only when these say so."""
+
+    host: str = "127.0.0.1"
+    ocpp_port: int = 8016
+    http_port: int = 8080
+    clock: Literal["system", "driven"] = "system"
+    clock_followers: tuple[str, ...] = ()
+    frame_retention_days: int = 90
+    page_password_env: str | None = None
+
+
+class DatabaseSection(Section, frozen=True):
+    """Nothing set: the embedded server, its data beside the file."""
+
+    data_dir: str = ".wattledger/data"
+    dsn_env: str | None = None
+    owner_dsn_env: str | None = None
+    reader_dsn_env: str | None = None
+
+
+class ApiKey(Section, frozen=True):
+    """A key of our API: the secret from the environment, what it may do from here."""
+
+    name: str
+    key_env: str
+    scopes: tuple[Literal["sessions:read", "sessions:write", "clock"], ...]
+
+
+class Config(Section, frozen=True):
+    """The whole file."""
+
+    server: Server = Server()
+    database: DatabaseSection = DatabaseSection()
+    policies: Policies = Policies()
+    entity: tuple[Entity, ...] = ()
+    site: tuple[Site, ...] = ()
+    plan: tuple[Plan, ...] = ()
+    account: tuple[Account, ...] = ()
+    processor: tuple[Processor, ...] = ()
+    target: tuple[Target, ...] = ()
+    api_key: tuple[ApiKey, ...] = ()
+    tariff: tuple[Tariff, ...] = ()
+
+
+def read(path: Path) -> Config:
+    """The configuration in ``path``. Raises ConfigError with the path and what was expected."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `wattledger init` writes one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    try:
+        return parse(raw)
+    except (BadInput, ConfigError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def parse(raw: Mapping[str, Any]) -> Config:
+    """The configuration of a parsed file, checked across its sections."""
+    rest = dict(raw)
+    tariffs = rest.pop("tariff", [])
+    if not isinstance(tariffs, list):
+        raise BadInput("$.tariff", tariffs, "a list of [[tariff]] tables")
+    try:
+        config = msgspec.convert(rest, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from None
+    read_tariffs = tuple(read_tariff(t, f"$.tariff[{i}]") for i, t in enumerate(tariffs))
+    config = msgspec.structs.replace(config, tariff=read_tariffs)
+    _check(config)
+    return config
+
+
+def versions(config: Config) -> list[Version]:
+    """What the database must remember, in a stable order."""
+    found = [Version("policies", "policies", msgspec.to_builtins(config.policies))]
+    found += [Version("tariff", t.id, to_body(t)) for t in config.tariff]
+    for kind in ("entity", "site", "plan", "account", "processor", "target"):
+        rows: Iterable[Any] = getattr(config, kind)
+        found += [Version(kind, row.id, msgspec.to_builtins(row)) for row in rows]
+    return sorted(found, key=lambda v: (v.kind, v.key))
+
+
+def _check(config: Config) -> None:
+    ids = {
+        kind: check_ids(f"$.{kind}", [row.id for row in getattr(config, kind)])
+        for kind in ("entity", "site", "plan", "account", "processor", "target", "tariff")
+    }
+    check_ids("$.site.charge_points", [c.id for s in config.site for c in s.charge_points])
+    for i, entity in enumerate(config.entity):
+        check_zone(f"$.entity[{i}].time_zone", entity.time_zone)
+        money.exponent(entity.currency)
+    for i, processor in enumerate(config.processor):
+        path = f"$.processor[{i}]"
+        check_known(f"{path}.entity", processor.entity, ids["entity"], "entity")
+        check_processor(path, processor, _entity(config, processor.entity).currency)
+    for i, site in enumerate(config.site):
+        _check_site(config, ids, f"$.site[{i}]", site)
+    for i, plan in enumerate(config.plan):
+        check_percent(f"$.plan[{i}].discount_percent", plan.discount_percent)
+        for site_id, tariff_id in plan.tariffs.items():
+            check_known(f"$.plan[{i}].tariffs", site_id, ids["site"], "site")
+            check_known(f"$.plan[{i}].tariffs.{site_id}", tariff_id, ids["tariff"], "tariff")
+    _check_accounts(config, ids)
+    for i, target in enumerate(config.target):
+        check_known(f"$.target[{i}].entity", target.entity, ids["entity"], "entity")
+        check_target(f"$.target[{i}]", target)
+
+
+def _check_site(config: Config, ids: dict[str, set[str]], path: str, site: Site) -> None:
+    check_known(f"{path}.entity", site.entity, ids["entity"], "entity")
+    check_known(f"{path}.tariff", site.tariff, ids["tariff"], "tariff")
+    check_zone(f"{path}.time_zone", site.time_zone)
+    check_percent(f"{path}.tax_percent", site.tax_percent)
+    currency = _entity(config, site.entity).currency
+    tariff = next(t for t in config.tariff if t.id == site.tariff)
+    if tariff.currency != currency:
+        raise BadInput(f"{path}.tariff", tariff.currency, f"a tariff in {currency}")
+    if site.processor is not None:
+        check_known(f"{path}.processor", site.processor, ids["processor"], "processor")
+        owner = next(p.entity for p in config.processor if p.id == site.processor)
+        if owner != site.entity:
+            raise BadInput(
+                f"{path}.processor", site.processor, f"a processor account of {site.entity!r}"
+            )
+    for i, point in enumerate(site.charge_points):
+        if point.power_w <= 0:
+            raise BadInput(f"{path}.charge_points[{i}].power_w", point.power_w, "a positive power")
+
+
+def _check_accounts(config: Config, ids: dict[str, set[str]]) -> None:
+    routes = {plan.id: plan.route for plan in config.plan}
+    owner_of: dict[str, str] = {}
+    for i, account in enumerate(config.account):
+        path = f"$.account[{i}]"
+        check_known(f"{path}.plan", account.plan, ids["plan"], "plan")
+        if routes[account.plan] is Route.CARD and not account.payment_method:
+            raise BadInput(f"{path}.payment_method", None, "one: the account's plan pays by card")
+        for token in account.tokens:
+            if not 1 <= len(token) <= 36:
+                raise BadInput(f"{path}.tokens", token, "1 to 36 characters")
+            # OCPP compares idTags without regard to case (CiString, 1.6 §7.28).
+            owner = owner_of.setdefault(token.casefold(), account.id)
+            if owner != account.id:
+                raise BadInput(f"{path}.tokens", token, f"a token that is not {owner!r}'s already")
+
+
+def _entity(config: Config, entity_id: str) -> Entity:
+    return next(e for e in config.entity if e.id == entity_id)

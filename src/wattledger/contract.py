@@ -1,0 +1,92 @@
+"""What a session was promised: values only, no logic.
+
+A ``Decision`` is the answer to "may this token charge here, and on whose account?". A
+``Contract`` is what a session then stands on, frozen at its start: whatever is configured
+later, it is billed by this.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class Route(StrEnum):
+    """How a session is paid."""
+
+    CARD = "card"
+    """A hold on a card at the start, captured to the cent at the end."""
+    INVOICE = "invoice"
+    """Billed to an account, e.g. a fleet."""
+    EXTERNAL = "external"
+    """Somebody else has taken the money: priced, booked, reconciled, never captured."""
+    WALLET = "wallet"
+    """Drawn from a prepaid balance."""
+    ROAMING = "roaming"
+    """Settled with a roaming partner by CDR."""
+    FREE = "free"
+    """Nobody pays."""
+    NONE = "none"
+    """No valid payer: energy that was delivered although the token was refused."""
+
+
+class Reason(StrEnum):
+    """Why a decision came out as it did."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN_TOKEN = "unknown_token"
+    BLOCKED = "blocked"
+    EXPIRED = "expired"
+    NO_TARIFF = "no_tariff"
+    """No tariff is valid for this plan, route and site at this time."""
+    NO_PAYMENT_METHOD = "no_payment_method"
+    UNKNOWN_LOCATION = "unknown_location"
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether a token may charge at a place, and on what terms. ``known_at`` says how fresh the
+    configuration behind it was."""
+
+    accepted: bool
+    reason: Reason
+    token: str
+    decided_at: datetime
+    known_seq: int
+    account_id: str | None = None
+    plan_id: str | None = None
+    route: Route = Route.NONE
+
+
+class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The promise a session is billed by. Digests name immutable configuration versions."""
+
+    entity_id: str
+    site_id: str
+    time_zone: str
+    entity_time_zone: str
+    currency: str
+    route: Route
+    tariff_id: str
+    tariff_digest: str
+    tax_name: str
+    tax_percent: str
+    as_of: datetime
+    """Configuration in force at this time: the start, on the device's clock."""
+    known_at: datetime
+    """When we learnt of the start: later than ``as_of`` where the charge point was offline."""
+    known_seq: int
+    account_id: str | None = None
+    plan_id: str | None = None
+    discount_percent: str = "0"
+    processor_id: str | None = None
+    payment_method: str | None = None
+    customer: str | None = None
+    hold_minor: int = 0
+    shortfall: str = "waive"
+    """What becomes of a cost above the hold: ``waive`` or ``debt``."""
+    power_w: int = 0
+    offline: bool = False
+    refused: Reason | None = None
+    """Set where energy flowed although the token was refused."""

@@ -1,0 +1,94 @@
+"""The unit of work: one step, one database transaction. Stores never commit, only Work does."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from wattledger.clock import Clock, require_utc
+
+Checkpoint = Callable[[str], None]
+"""Called with the name of each place where a process may die; does nothing in production."""
+
+
+def no_checkpoint(name: str) -> None:
+    """Nothing happens at ``name``: production."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What a step works with. psycopg itself refuses ``conn.commit()`` inside of it."""
+
+    conn: psycopg.AsyncConnection[dict[str, Any]]
+    now: datetime
+    """Business time, read once: the same through the whole step."""
+    step: str
+    _checkpoint: Checkpoint
+
+    def checkpoint(self, name: str) -> None:
+        """A place inside the step where a test may kill the process: ``<step>.<name>``."""
+        self._checkpoint(f"{self.step}.{name}")
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """What happens inside is undone by an error that leaves the block; the step can go on."""
+        async with self.conn.transaction():
+            yield
+
+
+class Work:
+    """Opens the transactions of steps, over one pool and one clock."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[psycopg.AsyncConnection[dict[str, Any]]],
+        clock: Clock,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> None:
+        self.pool = pool
+        self.clock = clock
+        self._checkpoint = checkpoint
+
+    @asynccontextmanager
+    async def transaction(
+        self, step: str, *, now: datetime | None = None
+    ) -> AsyncIterator[Transaction]:
+        """One database transaction: committed when the block ends, rolled back on any error.
+
+        Checkpoints ``<step>.before_commit`` and ``<step>.after_commit`` are on either side of
+        the COMMIT: what the block wrote is lost at the first and there at the second.
+        """
+        at = self.clock.now() if now is None else require_utc(now)
+        async with self.pool.connection() as conn:
+            async with conn.transaction():
+                yield Transaction(conn, at, step, self._checkpoint)
+                self._checkpoint(f"{step}.before_commit")
+            self._checkpoint(f"{step}.after_commit")
+
+
+def kill_at(spec: str) -> Checkpoint:
+    """``"start.before_commit:3"`` kills this process (SIGKILL) at the third such checkpoint.
+
+    Without a number at the first. For tests of what a dead process leaves behind.
+    """
+    name, colon, number = spec.partition(":")
+    if not name or (colon and not (number.isdecimal() and int(number) >= 1)):
+        raise ValueError(f"got {spec!r}, expected a checkpoint such as start.before_commit:3")
+    left = int(number) if colon else 1
+
+    def checkpoint(reached: str) -> None:
+        nonlocal left
+        if reached == name:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return checkpoint

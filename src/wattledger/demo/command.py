@@ -1,0 +1,269 @@
+"""The demo: real sessions become money that adds up, in front of your eyes.
+
+Starts the sandbox, ``wattledger serve`` and the charge points as processes of their own,
+replays the sample, then compares what each of them says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from wattledger.clock import utc_text
+from wattledger.demo import report as reporting
+from wattledger.demo import setup, workspace
+from wattledger.demo.cpms import cpms_amount_minor
+from wattledger.demo.plan import Plan, make_plan
+from wattledger.demo.processes import Child, Children, free_ports, read_lines
+from wattledger.errors import ConfigError, ExternalFault
+
+STRIPE_WEBHOOK_PATH = f"/v1/webhooks/stripe/{setup.PROCESSOR}"
+_START_TIMEOUT_S = 120
+_SILENCE_S = 300
+_SERVE = "import sys; from wattledger.cli.main import main; sys.exit(main())"
+_PAGE = 1000
+
+
+def run(*, sessions: int, data_dir: Path | None, stay: bool, as_json: bool) -> int:
+    """Run the demo; 0 when every identity holds, else 1, with which of them did not on stderr.
+
+    Wipes ``data_dir`` (default ``.wattledger/demo``) first. With ``stay`` the page is left up
+    until Ctrl-C. Raises ConfigError for a directory or a number that can't be used, and
+    ExternalFault when a process of the demo dies.
+    """
+    began = time.monotonic()
+    _need_extras()
+    console = Console(stderr=True, quiet=as_json)
+    plan = make_plan(sessions, datetime.now().astimezone().date())
+    with _ended_by_signals(), workspace.fresh(data_dir or workspace.DEFAULT) as home:
+        environment = os.environ | setup.draw_secrets() | {"PYTHONUNBUFFERED": "1"}
+        ports = setup.Ports(*free_ports(3))
+        with Children(home, environment) as children:
+            console.print("Starting the database, the server and the sandbox …")
+            _start_servers(children, plan, ports, home, environment)
+            chargers, record = _replay(children, plan, ports, home, console)
+            result, found = _collect(plan, record, ports, environment)
+            result["seconds"] = round(time.monotonic() - began, 1)
+            code = _tell(result, found, record["errors"], as_json)
+            if stay:
+                _stay(children, chargers, ports, console)
+    return code
+
+
+def _need_extras() -> None:
+    missing = [name for name in ("ocpp", "standardwebhooks") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the demo needs {' and '.join(missing)}: pip install 'wattledger[demo,embedded]'"
+        )
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP leave as Ctrl-C does, so that the children are stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: object) -> NoReturn:
+        for again in before:  # once is enough: the clean-up is not to be interrupted
+            signal.signal(again, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # A shell that runs us in the background has it ignored.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start_servers(
+    children: Children, plan: Plan, ports: setup.Ports, home: Path, environment: dict[str, str]
+) -> None:
+    config = home / "wattledger.toml"
+    setup.write_config(config, plan, ports, environment, home / workspace.DATABASE)
+    now = utc_text(plan.starts_at)
+    sandbox = children.start(
+        "sandbox",
+        [
+            *(sys.executable, "-m", "wattledger.sandbox", "--port", str(ports.sandbox)),
+            *("--stripe-webhook-url", f"{ports.http_url}{STRIPE_WEBHOOK_PATH}"),
+            *("--stripe-webhook-secret-env", setup.STRIPE_WEBHOOK_ENV),
+            *("--receiver-secret-env", setup.RECEIVER_ENV, "--now", now),
+        ],
+    )
+    server = children.start(
+        "server",
+        [
+            *(sys.executable, "-c", _SERVE, "serve", "--config", str(config)),
+            *("--json-ready", "--business-time", now),
+        ],
+    )
+    sandbox.ready(_START_TIMEOUT_S)
+    server.ready(_START_TIMEOUT_S)
+
+
+def _replay(
+    children: Children, plan: Plan, ports: setup.Ports, home: Path, console: Console
+) -> tuple[Child, dict[str, Any]]:
+    """Run the charge points to their end; the process and its own record of it."""
+    file = home / "plan.json"
+    plan = msgspec.structs.replace(plan, ocpp_url=ports.ocpp_url, http_url=ports.http_url)
+    file.write_bytes(msgspec.json.encode(plan))
+    chargers = children.start(
+        "chargers", [sys.executable, "-m", "wattledger.demo.chargers", str(file)]
+    )
+    lines: list[dict[str, Any]] = []
+
+    def take(line: dict[str, Any], advance: Callable[[dict[str, Any]], None]) -> None:
+        if line.get("finished"):
+            lines.append(line)
+        elif "done" in line:
+            advance(line)
+
+    with _progress(console, len(plan.sessions)) as advance:
+        read_lines(chargers, children, lambda line: take(line, advance), _SILENCE_S)
+    if chargers.wait(_START_TIMEOUT_S) != 0 or not lines:
+        children.check(but=chargers)  # a dead server says more than those who miss it
+        raise chargers.died()
+    return chargers, lines[0]
+
+
+@contextlib.contextmanager
+def _progress(console: Console, count: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A bar on a terminal; elsewhere a line for each tenth."""
+    if console.quiet or not console.is_terminal:
+        told = 0
+
+        def tell(line: dict[str, Any]) -> None:
+            nonlocal told
+            tenth = line["done"] * 10 // count
+            if tenth > told:
+                told = tenth
+                console.print(f"{line['done']} of {count} sessions, business time {line['now']}")
+
+        yield tell
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("Sessions", total=count)
+
+        def move(line: dict[str, Any]) -> None:
+            at = datetime.fromisoformat(line["now"]).astimezone(UTC)
+            bar.update(task, completed=line["done"], description=f"{at:%a %d %b %H:%M} UTC")
+
+        yield move
+
+
+def _collect(
+    plan: Plan, record: dict[str, Any], ports: setup.Ports, environment: dict[str, str]
+) -> tuple[dict[str, Any], list[reporting.Identity]]:
+    """The server's report, completed with what only the others know, and its identities."""
+    key = environment[setup.DRIVER_KEY_ENV]
+    with (
+        httpx.Client(
+            base_url=ports.http_url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
+            trust_env=False,
+        ) as server,
+        httpx.Client(base_url=ports.sandbox_url, timeout=60, trust_env=False) as sandbox,
+    ):
+        result = _get(server, "/v1/report")
+        listed = _sessions(server)
+        processor = _get(sandbox, "/_sim/state")["totals"].get("usd", {})
+        books = _get(sandbox, f"/receiver/{setup.TARGET}/_report")
+    delivered = record["delivered"]
+    outside = {
+        "energy_wh": sum(s["energy_wh"] for s in delivered),
+        "refused": record["refused"],
+        "cpms_minor": sum(cpms_amount_minor(s.energy_wh) for s in plan.sessions if s.external),
+        "captured_minor": processor.get("captured_minor", 0),
+        "fees_minor": processor.get("fees_minor", 0),
+        "books_minor": books["total_minor"].get("USD", 0),
+        "books_messages": books["received"],
+        "books_rejected": books["rejected"] + books["conflicting"],
+    }
+    try:
+        result["sessions"] = {"replayed": len(delivered), **result["sessions"]}
+        # Ours, whatever the server says: who replayed them knows how many there were.
+        result["sessions"]["replayed"] = len(delivered)
+        mismatched = reporting.count_mismatches(delivered, listed)
+        result["energy_wh"]["mismatched_sessions"] = mismatched
+        found = reporting.identities(result, outside)
+    except (KeyError, TypeError) as error:
+        raise ExternalFault(
+            f"GET /v1/report lacks what the demo shows: {error!r} in {json.dumps(result)[:2000]}"
+        ) from error
+    return result, found
+
+
+def _sessions(server: httpx.Client) -> list[dict[str, Any]]:
+    """All sessions the server lists, page by page."""
+    found: list[dict[str, Any]] = []
+    after: dict[str, str] = {}
+    while True:
+        items = _get(server, "/v1/sessions", limit=str(_PAGE), **after)["items"]
+        found += items
+        if len(items) < _PAGE:
+            return found
+        after = {"after": items[-1]["id"]}
+
+
+def _get(client: httpx.Client, path: str, **query: str) -> dict[str, Any]:
+    try:
+        answer = client.get(path, params=query)
+    except httpx.HTTPError as error:
+        raise ExternalFault(f"GET {path}: {type(error).__name__}: {error}") from error
+    if not answer.is_success:
+        raise ExternalFault(f"GET {path}: answered {answer.status_code}: {answer.text[:500]}")
+    return msgspec.json.decode(answer.content, type=dict[str, Any])
+
+
+def _tell(
+    result: dict[str, Any],
+    found: Sequence[reporting.Identity],
+    errors: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Print the result on stdout and what does not hold on stderr; the exit code."""
+    broken = [identity for identity in found if not identity.holds]
+    if as_json:
+        checks = [identity.as_json() | {"holds": identity.holds} for identity in found]
+        print(json.dumps(result | {"checks": checks, "errors": list(errors)}), flush=True)
+    else:
+        reporting.show(result, found, Console())
+    for identity in broken:
+        print(f"does not hold: {identity.names()}: {identity.figures()}", file=sys.stderr)
+    for error in errors:
+        print(f"went wrong: {error}", file=sys.stderr)
+    return 1 if broken or errors else 0
+
+
+def _stay(children: Children, chargers: Child, ports: setup.Ports, console: Console) -> None:
+    """Leave the page up until Ctrl-C, or until a server dies."""
+    with contextlib.suppress(KeyboardInterrupt):
+        console.print(
+            f"\nThe page is at {ports.http_url}/ until you press Ctrl-C.", highlight=False
+        )
+        while True:
+            time.sleep(0.5)
+            children.check(but=chargers)

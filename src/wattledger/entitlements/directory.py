@@ -1,0 +1,104 @@
+"""The configuration in memory, as it was in force at any time.
+
+A ``Directory`` is immutable: the gateway swaps in a new one when the database says that
+something changed. ``at`` answers for a moment, because a session is billed by what was in
+force at its start, and an offline start may have been days ago.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+import msgspec
+
+from wattledger.entitlements.model import Account, ChargePoint, Entity, Plan, Policies, Site
+from wattledger.section import Activation, Section
+
+S = TypeVar("S", bound=Section)
+
+
+class Snapshot:
+    """What was in force at one moment."""
+
+    def __init__(self, seq: int, in_force: dict[tuple[str, str], Activation]) -> None:
+        self.seq = seq
+        self._in_force = in_force
+        self._typed: dict[tuple[str, str], Any] = {}
+
+    def get(self, kind: str, key: str, section: type[S]) -> S | None:
+        """The configured ``kind`` with this key, or None."""
+        place = (kind, key)
+        if place not in self._typed:
+            entry = self._in_force.get(place)
+            self._typed[place] = msgspec.convert(entry.body, section) if entry else None
+        found: S | None = self._typed[place]
+        return found
+
+    def digest(self, kind: str, key: str) -> str | None:
+        """The name of the version in force."""
+        entry = self._in_force.get((kind, key))
+        return entry.digest if entry else None
+
+    def all(self, kind: str, section: type[S]) -> list[S]:
+        """All of a kind, by key."""
+        keys = sorted(key for its_kind, key in self._in_force if its_kind == kind)
+        return [found for key in keys if (found := self.get(kind, key, section)) is not None]
+
+    @cached_property
+    def policies(self) -> Policies:
+        """The network's policies, the defaults where none were applied yet."""
+        return self.get("policies", "policies", Policies) or Policies()
+
+    @cached_property
+    def _by_token(self) -> dict[str, Account]:
+        # OCPP compares idTags without regard to case (CiString, 1.6 §7.28).
+        return {t.casefold(): a for a in self.all("account", Account) for t in a.tokens}
+
+    @cached_property
+    def _by_charge_point(self) -> dict[str, tuple[Site, ChargePoint]]:
+        return {c.id: (s, c) for s in self.all("site", Site) for c in s.charge_points}
+
+    def account_of(self, token: str) -> Account | None:
+        """Whose token this is."""
+        return self._by_token.get(token.casefold())
+
+    def place_of(self, charge_point_id: str) -> tuple[Site, ChargePoint] | None:
+        """Where a charge point stands."""
+        return self._by_charge_point.get(charge_point_id)
+
+    def plan(self, plan_id: str) -> Plan | None:
+        """A plan by id."""
+        return self.get("plan", plan_id, Plan)
+
+    def entity(self, entity_id: str) -> Entity | None:
+        """A legal entity by id."""
+        return self.get("entity", entity_id, Entity)
+
+
+class Directory:
+    """All that was ever put in force, and what of it holds at a moment."""
+
+    def __init__(self, entries: Sequence[Activation]) -> None:
+        self.seq = max((entry.seq for entry in entries), default=0)
+        self._entries = sorted(entries, key=lambda e: (e.valid_from, e.seq))
+        self._times = sorted({entry.valid_from for entry in entries})
+        self._snapshots: dict[int, Snapshot] = {}
+
+    def at(self, when: datetime) -> Snapshot:
+        """What was in force at ``when``. Built once per stretch between two changes."""
+        stretch = bisect_right(self._times, when)
+        if stretch not in self._snapshots:
+            in_force: dict[tuple[str, str], Activation] = {}
+            for entry in self._entries:
+                if entry.valid_from > when:
+                    break
+                if entry.digest is None:
+                    in_force.pop((entry.kind, entry.key), None)
+                else:
+                    in_force[entry.kind, entry.key] = entry
+            self._snapshots[stretch] = Snapshot(self.seq, in_force)
+        return self._snapshots[stretch]

@@ -1,0 +1,65 @@
+"""The inbox: a fact from outside counts once, and its raw bytes stay."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from wattledger.errors import Conflict
+from wattledger.ids import content_digest
+
+Conn = AsyncConnection[dict[str, Any]]
+
+
+class Received(msgspec.Struct, frozen=True):
+    """An inbox row: ``new`` says whether this delivery was the first."""
+
+    id: int
+    new: bool
+    handled: bool
+    answer: Any
+
+
+async def receive(
+    conn: Conn, *, source: str, external_id: str, body: bytes, received_at: datetime
+) -> Received:
+    """Store a fact under its sender's id.
+
+    Raises Conflict when the same id came before with another content: neither is guessed right.
+    """
+    digest = content_digest(body)
+    cursor = await conn.execute(
+        "INSERT INTO inbox (source, external_id, received_at, body, digest)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (source, external_id) DO NOTHING RETURNING id",
+        (source, external_id, received_at, body, digest),
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        return Received(row["id"], new=True, handled=False, answer=None)
+    cursor = await conn.execute(
+        "SELECT id, digest, handled_at, answer FROM inbox"
+        " WHERE source = %s AND external_id = %s FOR UPDATE",
+        (source, external_id),
+    )
+    known = await cursor.fetchone()
+    assert known is not None, "the unique key just said that it is there"
+    if known["digest"] != digest:
+        raise Conflict(
+            f"{source}: {external_id!r} came before with another content;"
+            " send a changed record under a new id"
+        )
+    return Received(
+        known["id"], new=False, handled=known["handled_at"] is not None, answer=known["answer"]
+    )
+
+
+async def handled(conn: Conn, inbox_id: int, now: datetime, answer: Any = None) -> None:
+    """The work is done, in this very transaction."""
+    await conn.execute(
+        "UPDATE inbox SET handled_at = %s, answer = %s, error = NULL WHERE id = %s",
+        (now, Jsonb(answer) if answer is not None else None, inbox_id),
+    )

@@ -1,0 +1,59 @@
+"""One installation: its configuration file, its database, its secrets."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wattledger.config import Config, read, versions
+from wattledger.db import versions as store
+from wattledger.db.connect import Database
+from wattledger.db.migrate import migrate
+from wattledger.db.roles import Role
+from wattledger.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def secret(name: str) -> str:
+    """A secret from the environment; an unset one is an error that names it."""
+    value = os.environ.get(name)
+    if not value:
+        raise ConfigError(f"the environment variable {name} is not set, and the configuration"
+                          " takes a secret from it")  # fmt: skip
+    return value
+
+
+def open_database(config: Config, beside: Path) -> Database:
+    """The served database where the configuration names one, else the embedded one, its data
+    relative to the configuration file."""
+    section = config.database
+    if section.dsn_env is not None:
+        return Database.served(
+            secret(section.dsn_env),
+            secret(section.owner_dsn_env) if section.owner_dsn_env else None,
+            secret(section.reader_dsn_env) if section.reader_dsn_env else None,
+        )
+    return Database.embedded((beside / section.data_dir).absolute())
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[tuple[Config, Database]]:
+    """The configuration and its migrated database; our share of it is given up at the end."""
+    config = read(path)
+    database = open_database(config, path.absolute().parent)
+    try:
+        migrate(database.conninfo(Role.OWNER))
+        yield config, database
+    finally:
+        database.close()
+
+
+async def apply(config: Config, database: Database, valid_from: datetime) -> list[store.Change]:
+    """Write what changed as versions that are in force from ``valid_from`` on."""
+    async with await database.connect(Role.APP) as conn, conn.transaction():
+        return await store.apply(conn, versions(config), valid_from)

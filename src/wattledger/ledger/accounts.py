@@ -1,0 +1,37 @@
+"""The accounts of a legal entity, and what kind each is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Our own account codes; an operator's chart of accounts is mapped onto them later."""
+
+    RECEIVABLE_DRIVER = "receivable.driver"
+    """Owed by card drivers between booking and the processor's own line."""
+    RECEIVABLE_ACCOUNT = "receivable.account"
+    """Owed by invoiced accounts."""
+    RECEIVABLE_EXTERNAL = "receivable.external"
+    """Held by whoever else took the money."""
+    RECEIVABLE_DEBT = "receivable.debt"
+    """Owed by drivers whose payment failed."""
+    CLEARING_STRIPE = "clearing.stripe"
+    """The processor's balance, as its balance transactions say."""
+    PAYOUTS_IN_TRANSIT = "payouts.in_transit"
+    BANK = "bank"
+    REVENUE_ENERGY = "revenue.energy"
+    REVENUE_TIME = "revenue.time"
+    REVENUE_IDLE = "revenue.idle"
+    REVENUE_FEE = "revenue.fee"
+    TAX_SALES = "tax.sales"
+    EXPENSE_PROCESSING = "expense.processing"
+    EXPENSE_WAIVED = "expense.waived"
+    SUSPENSE = "suspense.processor"
+    """Lines of the processor that we know no reason for: shown as breaks."""
+
+
+def kind(code: Code) -> str:
+    """asset, liability, revenue or expense."""
+    head = code.value.split(".", maxsplit=1)[0]
+    return {"revenue": "revenue", "tax": "liability", "expense": "expense"}.get(head, "asset")

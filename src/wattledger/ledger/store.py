@@ -1,0 +1,69 @@
+"""Booking entries and reading balances. Nothing here commits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from wattledger.ledger.accounts import kind
+from wattledger.ledger.entries import Entry
+
+Conn = AsyncConnection[dict[str, Any]]
+
+
+async def book(conn: Conn, entry: Entry | None, booked_at: datetime) -> int | None:
+    """Write an entry with its postings in one statement; its number.
+
+    None when there is nothing to book, or when this cause has been booked before: a repeated
+    step books once. The accounts it needs come into being with their first use.
+    """
+    if entry is None:
+        return None
+    used = sorted({p.debit for p in entry.postings} | {p.credit for p in entry.postings})
+    await conn.execute(
+        "INSERT INTO account (entity_id, code, currency, kind)"
+        " SELECT %s, code, %s, kind FROM unnest(%s::text[], %s::text[]) AS a (code, kind)"
+        " ON CONFLICT DO NOTHING",
+        (entry.entity_id, entry.currency, [c.value for c in used], [kind(c) for c in used]),
+    )
+    cursor = await conn.execute(
+        "INSERT INTO entry (entity_id, cause, cause_id, effective_on, booked_at, posting_count)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (cause, cause_id) DO NOTHING RETURNING id",
+        (
+            entry.entity_id, entry.cause, entry.cause_id, entry.effective_on, booked_at,
+            len(entry.postings),
+        ),
+    )  # fmt: skip
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    await conn.execute(
+        "INSERT INTO posting"
+        " (entry_id, posting_no, entity_id, debit, credit, amount_minor, currency)"
+        " SELECT %s, p.no, %s, p.debit, p.credit, p.amount_minor, %s"
+        " FROM unnest(%s::text[], %s::text[], %s::bigint[]) WITH ORDINALITY"
+        " AS p (debit, credit, amount_minor, no)",
+        (
+            row["id"], entry.entity_id, entry.currency, [p.debit.value for p in entry.postings],
+            [p.credit.value for p in entry.postings], [p.amount_minor for p in entry.postings],
+        ),
+    )  # fmt: skip
+    return int(row["id"])
+
+
+async def balances(conn: Conn, entity_id: str | None = None) -> list[dict[str, Any]]:
+    """The trial balance: entity, account, kind, currency, debit, credit, balance (Dr - Cr)."""
+    cursor = await conn.execute(
+        "SELECT a.entity_id, a.code, a.kind, a.currency,"
+        " COALESCE(sum(l.debit_minor), 0)::bigint AS debit_minor,"
+        " COALESCE(sum(l.credit_minor), 0)::bigint AS credit_minor,"
+        " COALESCE(sum(l.debit_minor - l.credit_minor), 0)::bigint AS balance_minor"
+        " FROM account a LEFT JOIN journal_line l"
+        " ON (l.entity_id, l.account, l.currency) = (a.entity_id, a.code, a.currency)"
+        " WHERE %(entity)s::text IS NULL OR a.entity_id = %(entity)s"
+        " GROUP BY 1, 2, 3, 4 ORDER BY 1, 4, 2",
+        {"entity": entity_id},
+    )
+    return await cursor.fetchall()

@@ -1,0 +1,164 @@
+"""Payments and where each charge's money stands. Nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+Conn = AsyncConnection[dict[str, Any]]
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """A hold and what became of it."""
+
+    id: str
+    session_id: str
+    entity_id: str
+    processor_id: str
+    currency: str
+    hold_minor: int
+    state: str
+    intent_id: str | None
+    external_charge_id: str | None
+    capture_before: datetime | None
+    captured_minor: int
+    decline_code: str | None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a charge and where its money stands."""
+
+    state: str
+    amount_minor: int
+    payment_id: str | None = None
+
+
+_COLUMNS = ", ".join(Payment.__struct_fields__)
+
+
+async def add(conn: Conn, payment: Payment) -> bool:
+    """A new payment; False when its session has one already."""
+    cursor = await conn.execute(
+        "INSERT INTO payment (id, session_id, entity_id, processor_id, currency, hold_minor, state)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        (
+            payment.id, payment.session_id, payment.entity_id, payment.processor_id,
+            payment.currency, payment.hold_minor, payment.state,
+        ),
+    )  # fmt: skip
+    return cursor.rowcount == 1
+
+
+async def get(conn: Conn, payment_id: str) -> Payment:
+    """A payment by id, locked."""
+    cursor = await conn.execute(
+        f"SELECT {_COLUMNS} FROM payment WHERE id = %s FOR UPDATE", (payment_id,)
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError(f"no payment {payment_id}")
+    return Payment(**row)
+
+
+async def of_session(conn: Conn, session_id: str) -> Payment | None:
+    """The payment of a session, locked."""
+    cursor = await conn.execute(
+        f"SELECT {_COLUMNS} FROM payment WHERE session_id = %s FOR UPDATE", (session_id,)
+    )
+    row = await cursor.fetchone()
+    return Payment(**row) if row else None
+
+
+async def held(
+    conn: Conn,
+    payment_id: str,
+    *,
+    intent_id: str,
+    external_charge_id: str,
+    capture_before: datetime | None,
+) -> None:
+    """The processor holds the money."""
+    await conn.execute(
+        "UPDATE payment SET state = 'held', intent_id = %s, external_charge_id = %s,"
+        " capture_before = %s WHERE id = %s",
+        (intent_id, external_charge_id, capture_before, payment_id),
+    )
+
+
+async def declined(conn: Conn, payment_id: str, *, intent_id: str | None, code: str) -> None:
+    """The hold was refused."""
+    await conn.execute(
+        "UPDATE payment SET state = 'declined', intent_id = %s, decline_code = %s WHERE id = %s",
+        (intent_id, code, payment_id),
+    )
+
+
+async def move(
+    conn: Conn, payment_id: str, state: str, *, captured_minor: int | None = None
+) -> None:
+    """To capturing, captured, releasing or released."""
+    await conn.execute(
+        "UPDATE payment SET state = %s, captured_minor = COALESCE(%s, captured_minor)"
+        " WHERE id = %s",
+        (state, captured_minor, payment_id),
+    )
+
+
+async def set_parts(
+    conn: Conn, charge_id: str, entity_id: str, parts: Sequence[Part], now: datetime
+) -> None:
+    """Write the parts of a new charge; the database refuses parts that don't sum to it."""
+    for number, part in enumerate(parts, start=1):
+        await conn.execute(
+            "INSERT INTO collection"
+            " (charge_id, part, entity_id, state, amount_minor, payment_id, changed_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (charge_id, number, entity_id, part.state, part.amount_minor, part.payment_id, now),
+        )
+
+
+async def move_pending(
+    conn: Conn, payment_id: str, state: str, now: datetime
+) -> list[dict[str, Any]]:
+    """The pending parts of a payment go to ``state``; the rows as they now are."""
+    cursor = await conn.execute(
+        "UPDATE collection SET state = %s, changed_at = %s WHERE payment_id = %s"
+        " AND state = 'pending' RETURNING charge_id, part, entity_id, amount_minor",
+        (state, now, payment_id),
+    )
+    return await cursor.fetchall()
+
+
+async def replace_pending(
+    conn: Conn, charge_id: str, entity_id: str, parts: Sequence[Part], now: datetime
+) -> None:
+    """A charge that waited for its hold gets the parts it is really collected by."""
+    await conn.execute(
+        "DELETE FROM collection WHERE charge_id = %s AND state = 'pending'", (charge_id,)
+    )
+    await set_parts(conn, charge_id, entity_id, parts, now)
+
+
+async def pending_charge(conn: Conn, session_id: str) -> dict[str, Any] | None:
+    """The charge of a session whose money waits for its hold, or None."""
+    cursor = await conn.execute(
+        "SELECT g.* FROM charge g WHERE g.session_id = %s AND EXISTS"
+        " (SELECT FROM collection c WHERE c.charge_id = g.id AND c.state = 'pending')",
+        (session_id,),
+    )
+    return await cursor.fetchone()
+
+
+async def add_external(
+    conn: Conn, session_id: str, entity_id: str, reference: str, amount_minor: int, currency: str
+) -> None:
+    """What somebody else has taken for a session."""
+    await conn.execute(
+        "INSERT INTO external_payment (session_id, entity_id, reference, amount_minor, currency)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (session_id) DO NOTHING",
+        (session_id, entity_id, reference, amount_minor, currency),
+    )

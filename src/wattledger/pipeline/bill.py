@@ -1,0 +1,157 @@
+"""Step bill: rate and book, in one transaction.
+
+Charge, balanced entry, the parts it is collected by, the effects that collect it and tell the
+books, and the session's move to billed: all of it or nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from wattledger.contract import Contract, Route
+from wattledger.db.work import Transaction
+from wattledger.errors import CantPrice
+from wattledger.ids import content_digest, derive
+from wattledger.ingest import anomalies
+from wattledger.ledger import entries
+from wattledger.ledger import store as ledger
+from wattledger.payments import plan
+from wattledger.payments import store as payments
+from wattledger.payments.store import Part, Payment
+from wattledger.pipeline import tell
+from wattledger.pipeline.collect import capture, owe, release
+from wattledger.pipeline.end import idle_counts_on
+from wattledger.pipeline.running import terms_of
+from wattledger.pipeline.world import World
+from wattledger.rating import Charge, encode, price
+from wattledger.sessions import Anomaly
+from wattledger.sessions import store as sessions
+from wattledger.sessions.store import SessionRow
+
+
+async def bill(world: World, session_id: str) -> str:
+    """Price an ended session and book it; the state it is in afterwards.
+
+    What can't be priced safely is held with its reason. Called again it changes nothing.
+    """
+    async with world.work.transaction("bill") as tx:
+        row = await sessions.get(tx.conn, session_id, lock=True)
+        if row is None or row.state != "ended" or row.bill_due_at is None:
+            return row.state if row else "unknown"
+        if row.bill_due_at > tx.now:
+            return row.state
+        try:
+            charge = await _priced(tx, world, row)
+        except CantPrice as error:
+            await _hold(tx, row, error.code, str(error))
+            return "held"
+        if charge.total_minor == 0 or row.contract.route is Route.FREE:
+            await _free(tx, world, row, charge)
+            return "free"
+        await _issue(tx, world, row, charge)
+        return "billed"
+
+
+async def _priced(tx: Transaction, world: World, row: SessionRow) -> Charge:
+    tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
+    counts_on = idle_counts_on(tariff)
+    found = await sessions.delivery(tx.conn, row.id, idle_after_stop=counts_on)
+    if isinstance(found, Anomaly):
+        raise CantPrice(found.code, found.message)
+    if counts_on and row.source == "ocpp1.6" and row.ended_at == row.stopped_at:
+        await _without_unplug(tx, row)
+    return price(found, tariff, terms_of(row.contract))
+
+
+async def _without_unplug(tx: Transaction, row: SessionRow) -> None:
+    """Nobody saw the vehicle leave: idle after the stop is not billed on a guess, but shown."""
+    cursor = await tx.conn.execute(
+        "SELECT FROM session_fact WHERE session_id = %s AND kind = 'unplug'", (row.id,)
+    )
+    if await cursor.fetchone() is None:
+        await anomalies.record(
+            tx.conn, at=tx.now, code="unplug.missing", subject=row.id, detail={}, cause="bill"
+        )
+
+
+async def _hold(tx: Transaction, row: SessionRow, code: str, message: str) -> None:
+    await sessions.move(tx.conn, row.id, "held", held_reason=code)
+    await anomalies.record(
+        tx.conn, at=tx.now, code=code, subject=row.id, detail={"why": message}, cause="bill"
+    )
+
+
+async def _free(tx: Transaction, world: World, row: SessionRow, charge: Charge) -> None:
+    payment = await payments.of_session(tx.conn, row.id)
+    if payment is not None and payment.state == "held":
+        await release(tx, payment)
+    await sessions.move(tx.conn, row.id, "free")
+    await tell.session_free(tx, world, row, charge)
+
+
+async def _issue(tx: Transaction, world: World, row: SessionRow, charge: Charge) -> None:
+    contract = row.contract
+    charge_id = derive("chg", row.id, 1)
+    entity_date = _day(charge.ended_at, contract.entity_time_zone)
+    await _insert(tx, row, charge, charge_id, entity_date)
+    entry = entries.charge_issued(
+        contract.entity_id, charge_id, entity_date, charge.currency, contract.route,
+        charge.streams, charge.tax_minor,
+    )  # fmt: skip
+    if await ledger.book(tx.conn, entry, tx.now) is None:
+        raise CantPrice("charge.booked_before", f"{charge_id} stands in the ledger already")
+    payment = await payments.of_session(tx.conn, row.id)
+    parts = plan.parts(charge.total_minor, contract.route, payment, contract.shortfall)
+    await collect_by(tx, charge_id, contract, parts, payment, entity_date)
+    await sessions.move(tx.conn, row.id, "billed")
+    await tell.session_billed(tx, world, row, charge, charge_id, entity_date, entry)
+    await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+
+
+async def collect_by(
+    tx: Transaction,
+    charge_id: str,
+    contract: Contract,
+    parts: list[Part],
+    payment: Payment | None,
+    on: date,
+) -> None:
+    """Write the parts, send the capture, book what is owed or waived."""
+    await payments.set_parts(tx.conn, charge_id, contract.entity_id, parts, tx.now)
+    for number, part in enumerate(parts, start=1):
+        if part.state == "pending" and payment is not None and payment.state == "held":
+            await capture(tx, payment, part.amount_minor)
+        await owe(tx, contract.entity_id, contract.currency, contract.route, on,
+                  f"{charge_id}/{number}", part.state, part.amount_minor)  # fmt: skip
+
+
+async def _insert(
+    tx: Transaction, row: SessionRow, charge: Charge, charge_id: str, entity_date: date
+) -> None:
+    document = encode(charge)
+    values: dict[str, Any] = {
+        "id": charge_id,
+        "session_id": row.id,
+        "entity_id": row.contract.entity_id,
+        "currency": charge.currency,
+        "net_minor": charge.net_minor,
+        "tax_minor": charge.tax_minor,
+        "total_minor": charge.total_minor,
+        "energy_wh": charge.energy_wh,
+        "supply_ended_at": charge.ended_at,
+        "site_date": _day(charge.ended_at, row.contract.time_zone),
+        "entity_date": entity_date,
+        "issued_at": tx.now,
+        "tariff_digest": row.contract.tariff_digest,
+        "document": document,
+        "document_digest": content_digest(document),
+    }
+    columns = ", ".join(values)
+    places = ", ".join(f"%({name})s" for name in values)
+    await tx.conn.execute(f"INSERT INTO charge ({columns}) VALUES ({places})", values)
+
+
+def _day(at: datetime, zone: str) -> date:
+    return at.astimezone(ZoneInfo(zone)).date()

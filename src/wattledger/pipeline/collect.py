@@ -1,0 +1,169 @@
+"""Steps held, captured and released: what the processor's answers do to a payment."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from wattledger.contract import Route
+from wattledger.db import effects
+from wattledger.db.effects import Effect
+from wattledger.db.work import Transaction
+from wattledger.ingest import anomalies
+from wattledger.ledger import entries
+from wattledger.ledger import store as ledger
+from wattledger.payments import plan
+from wattledger.payments import store as payments
+from wattledger.payments.store import Payment
+from wattledger.pipeline import running
+from wattledger.sessions import store as sessions
+
+
+async def capture(tx: Transaction, payment: Payment, amount_minor: int) -> None:
+    """Take exactly this much of the hold; the processor releases the rest."""
+    await _send(tx, payment, "capture", {"amount_minor": amount_minor})
+    await payments.move(tx.conn, payment.id, "capturing")
+
+
+async def release(tx: Transaction, payment: Payment) -> None:
+    """Give the whole hold back."""
+    await _send(tx, payment, "release", {})
+    await payments.move(tx.conn, payment.id, "releasing")
+
+
+async def _send(tx: Transaction, payment: Payment, what: str, request: dict[str, Any]) -> None:
+    await effects.add(
+        tx.conn,
+        kind=f"stripe.{what}",
+        subject=payment.id,
+        lane=payment.id,
+        key=f"{payment.entity_id}:{payment.id}:{what}:1",
+        request={
+            "processor_id": payment.processor_id,
+            "intent_id": payment.intent_id,
+            **request,
+        },
+        due_at=tx.now,
+        caused_at=tx.now,
+    )
+
+
+async def owe(
+    tx: Transaction,
+    entity_id: str,
+    currency: str,
+    route: Route,
+    on: date,
+    part_id: str,
+    state: str,
+    amount_minor: int,
+) -> None:
+    """Book a part that nobody pays now: a debt of the driver, or a waiver of ours."""
+    book = {"debt": entries.debt, "waived": entries.waiver}.get(state)
+    if book is not None:
+        entry = book(entity_id, part_id, on, currency, route, amount_minor)
+        await ledger.book(tx.conn, entry, tx.now)
+
+
+async def hold_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+    """The card is held. A session that was billed meanwhile is captured, a free one released."""
+    before = response.get("capture_before")
+    await payments.held(
+        tx.conn,
+        effect.subject,
+        intent_id=response["intent_id"],
+        external_charge_id=response["charge_id"],
+        capture_before=datetime.fromisoformat(before) if before else None,
+    )
+    payment = await payments.get(tx.conn, effect.subject)
+    if response["held_minor"] != payment.hold_minor:
+        await anomalies.record(
+            tx.conn,
+            at=tx.now,
+            code="hold.differs",
+            subject=payment.id,
+            detail=response,
+            cause="hold",
+        )
+    row = await sessions.get(tx.conn, payment.session_id)
+    if row is not None and row.state == "free":
+        await release(tx, payment)
+        return
+    await _collect_pending(tx, payment)
+
+
+async def hold_refused(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+    """The card said no: stop the charging; what was delivered is owed or waived."""
+    await payments.declined(
+        tx.conn,
+        effect.subject,
+        intent_id=response.get("intent_id"),
+        code=str(response.get("code", "declined")),
+    )
+    payment = await payments.get(tx.conn, effect.subject)
+    row = await sessions.get(tx.conn, payment.session_id)
+    if row is not None and row.state == "open":
+        await running.remote_stop(tx, row, "hold_declined")
+    await _collect_pending(tx, payment)
+
+
+async def _collect_pending(tx: Transaction, payment: Payment) -> None:
+    """A charge that was issued while the hold's answer was open gets its real parts."""
+    charge = await payments.pending_charge(tx.conn, payment.session_id)
+    row = await sessions.get(tx.conn, payment.session_id)
+    if charge is None or row is None:
+        return
+    contract = row.contract
+    parts = plan.parts(charge["total_minor"], contract.route, payment, contract.shortfall)
+    await payments.replace_pending(tx.conn, charge["id"], contract.entity_id, parts, tx.now)
+    for number, part in enumerate(parts, start=1):
+        if part.state == "pending":
+            await capture(tx, payment, part.amount_minor)
+        await owe(tx, contract.entity_id, contract.currency, contract.route,
+                  charge["entity_date"], f"{charge['id']}/{number}", part.state,
+                  part.amount_minor)  # fmt: skip
+
+
+async def capture_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+    """The money is taken."""
+    taken = int(response["captured_minor"])
+    asked = int(effect.request["amount_minor"])
+    await payments.move(tx.conn, effect.subject, "captured", captured_minor=taken)
+    if taken != asked:
+        # Nothing is booked by this: reconciliation finds the same difference and names it.
+        await anomalies.record(
+            tx.conn, at=tx.now, code="capture.differs", subject=effect.subject,
+            detail={"asked_minor": asked, "taken_minor": taken}, cause=effect.key,
+        )  # fmt: skip
+    await payments.move_pending(tx.conn, effect.subject, "captured", tx.now)
+    await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+
+
+async def capture_refused(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+    """The hold is gone or the processor refuses: what it should have paid is owed or waived."""
+    payment = await payments.get(tx.conn, effect.subject)
+    row = await sessions.get(tx.conn, payment.session_id)
+    assert row is not None, "a payment has its session (foreign key)"
+    await payments.move(tx.conn, payment.id, "released")
+    await anomalies.record(
+        tx.conn, at=tx.now, code="capture.refused", subject=payment.id, detail=response,
+        cause=effect.key,
+    )  # fmt: skip
+    state = "debt" if row.contract.shortfall == "debt" else "waived"
+    for part in await payments.move_pending(tx.conn, payment.id, state, tx.now):
+        await owe(tx, payment.entity_id, payment.currency, row.contract.route, tx.now.date(),
+                  f"{part['charge_id']}/{part['part']}", state,
+                  part["amount_minor"])  # fmt: skip
+
+
+async def release_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+    """Nothing is held any more."""
+    await payments.move(tx.conn, effect.subject, "released")
+
+
+async def release_refused(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+    """It could not be given back: a person has to look."""
+    await anomalies.record(
+        tx.conn, at=tx.now, code="release.refused", subject=effect.subject, detail=response,
+        cause=effect.key,
+    )  # fmt: skip

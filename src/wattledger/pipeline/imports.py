@@ -1,0 +1,184 @@
+"""Step import: a finished session from another system's door (``POST /v1/sessions``)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from wattledger.contract import Reason, Route
+from wattledger.db.work import Transaction
+from wattledger.entitlements import decide, make_contract
+from wattledger.errors import BadInput
+from wattledger.ids import derive
+from wattledger.ingest import inbox
+from wattledger.payments import store as payments
+from wattledger.pipeline.authorize import record
+from wattledger.pipeline.world import World
+from wattledger.section import Section
+from wattledger.sessions import Activity, Fact
+from wattledger.sessions import store as sessions
+
+READINGS_MAX = 20_000
+
+
+class ReadingIn(Section, frozen=True):
+    """A register reading."""
+
+    at: datetime
+    register_wh: int
+
+
+class ChangeIn(Section, frozen=True):
+    """From ``at`` on, what car and charger did."""
+
+    at: datetime
+    activity: Activity
+
+
+class ExternalIn(Section, frozen=True):
+    """What was taken elsewhere."""
+
+    reference: str
+    amount_minor: int
+    currency: str
+
+
+class SessionIn(Section, frozen=True):
+    """A finished session. ``id`` is the sender's; sent again it changes nothing."""
+
+    id: str
+    charge_point_id: str
+    connector_id: int
+    token: str
+    started_at: datetime
+    stopped_at: datetime
+    readings: tuple[ReadingIn, ...]
+    unplugged_at: datetime | None = None
+    changes: tuple[ChangeIn, ...] = ()
+    external: ExternalIn | None = None
+
+
+def check(session: SessionIn, path: str) -> None:
+    """Raises BadInput for what contradicts itself or can't be placed in time."""
+    times = [("started_at", session.started_at), ("stopped_at", session.stopped_at)]
+    times += [(f"readings[{i}].at", r.at) for i, r in enumerate(session.readings)]
+    times += [(f"changes[{i}].at", c.at) for i, c in enumerate(session.changes)]
+    if session.unplugged_at is not None:
+        times.append(("unplugged_at", session.unplugged_at))
+    for name, at in times:
+        if at.tzinfo is None:
+            raise BadInput(f"{path}.{name}", at.isoformat(), "a time with a zone: append Z for UTC")
+    if session.stopped_at < session.started_at:
+        raise BadInput(
+            f"{path}.stopped_at", session.stopped_at.isoformat(), "a time after the start"
+        )
+    if not 2 <= len(session.readings) <= READINGS_MAX:
+        raise BadInput(
+            f"{path}.readings", len(session.readings),
+            f"2 to {READINGS_MAX} readings: the register at the start, at the end, and between",
+        )  # fmt: skip
+    for i, reading in enumerate(session.readings):
+        if reading.register_wh < 0:
+            raise BadInput(f"{path}.readings[{i}].register_wh", reading.register_wh, "0 Wh or more")
+    if not 1 <= len(session.id) <= 64 or not 1 <= len(session.token) <= 36:
+        raise BadInput(f"{path}.id", session.id, "1 to 64 characters, and a token of 1 to 36")
+    if session.external is not None and session.external.amount_minor < 0:
+        raise BadInput(f"{path}.external.amount_minor", session.external.amount_minor, "0 or more")
+
+
+async def take(world: World, source: str, session: SessionIn, path: str = "$") -> dict[str, Any]:
+    """Store the raw fact and the session it describes; the answer, the same for a repetition.
+
+    Raises Conflict for the same id with another content, BadInput for an unknown charge point
+    or a token that nobody may bill.
+    """
+    check(session, path)
+    now = world.now
+    at = session.started_at
+    snapshot = await world.snapshot(at)
+    decision = decide(snapshot, session.token, session.charge_point_id, now)
+    if session.external is not None and decision.reason in (
+        Reason.UNKNOWN_TOKEN,
+        Reason.NO_PAYMENT_METHOD,
+    ):
+        # Whoever took the money knew the driver; we need not.
+        decision = msgspec.structs.replace(decision, accepted=True, reason=Reason.ACCEPTED)
+    try:
+        contract = make_contract(
+            snapshot, decision, session.charge_point_id, as_of=at, known_at=now,
+            route=Route.EXTERNAL if session.external else None,
+        )  # fmt: skip
+    except LookupError as error:
+        raise BadInput(
+            f"{path}.charge_point_id", session.charge_point_id, f"one of a site ({error})"
+        ) from None
+    if session.external is not None and session.external.currency != contract.currency:
+        raise BadInput(f"{path}.external.currency", session.external.currency, contract.currency)
+    async with world.work.transaction("import", now=now) as tx:
+        body = msgspec.json.encode(session, order="deterministic")
+        received = await inbox.receive(
+            tx.conn, source=source, external_id=session.id, body=body, received_at=now
+        )
+        if received.handled:
+            return {**received.answer, "new": False}
+        session_id = derive("ses", source, session.id)
+        await record(tx, decision, session.charge_point_id, "api")
+        await sessions.add(
+            tx.conn, session_id=session_id, charge_point_id=session.charge_point_id,
+            connector_id=session.connector_id, source="api", token=session.token,
+            contract=contract, started_at=at, meter_start_wh=session.readings[0].register_wh,
+        )  # fmt: skip
+        await _finish(tx, session_id, session, contract.route)
+        answer = {"id": session.id, "session_id": session_id}
+        await inbox.handled(tx.conn, received.id, now, answer)
+        return {**answer, "new": True}
+
+
+async def _finish(tx: Transaction, session_id: str, session: SessionIn, route: Route) -> None:
+    facts = _facts(session_id, session)
+    await sessions.add_facts(tx.conn, session_id, facts, received_at=tx.now)
+    last = max(session.readings, key=lambda r: r.at)
+    await sessions.stop(
+        tx.conn, session_id, stopped_at=session.stopped_at, meter_stop_wh=last.register_wh,
+        reason="Local", bill_due_at=tx.now,
+    )  # fmt: skip
+    if session.unplugged_at is not None:
+        await sessions.close_idle(
+            tx.conn, session_id, ended_at=session.unplugged_at, bill_due_at=tx.now + timedelta(0)
+        )
+    if session.external is not None:
+        external = session.external
+        await payments.add_external(
+            tx.conn, session_id, await _entity(tx, session_id), external.reference,
+            external.amount_minor, external.currency,
+        )  # fmt: skip
+    elif route is Route.CARD:
+        await sessions.move(tx.conn, session_id, "held", held_reason="payment.missing")
+
+
+async def _entity(tx: Transaction, session_id: str) -> str:
+    row = await sessions.get(tx.conn, session_id)
+    assert row is not None, "it was inserted in this transaction"
+    return row.entity_id
+
+
+def _facts(session_id: str, session: SessionIn) -> list[tuple[Fact, str]]:
+    def key(*parts: str | int) -> str:
+        return derive("fct", session_id, *parts)
+
+    ordered = sorted(session.readings, key=lambda r: r.at)
+    facts = [(Fact("start", session.started_at, ordered[0].register_wh), key("start"))]
+    facts += [
+        (Fact("meter", r.at, r.register_wh), key("meter", r.at.isoformat(), r.register_wh))
+        for r in ordered[1:-1]
+    ]
+    facts += [
+        (Fact("status", c.at, activity=c.activity), key("status", c.at.isoformat(), c.activity))
+        for c in session.changes
+    ]
+    facts.append((Fact("stop", session.stopped_at, ordered[-1].register_wh), key("stop")))
+    if session.unplugged_at is not None:
+        facts.append((Fact("unplug", session.unplugged_at), key("unplug")))
+    return facts

@@ -1,0 +1,116 @@
+"""What an effect's outcome does: the step that stores it and moves its subject on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wattledger.db import effects
+from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Rejected, Unknown
+from wattledger.db.work import Transaction
+from wattledger.ingest import anomalies
+from wattledger.pipeline import collect, settle
+from wattledger.pipeline.reconcile import reconcile
+from wattledger.pipeline.world import World
+
+# The step that an outcome of each kind is.
+STEP_OF = {
+    "stripe.hold": "held",
+    "stripe.capture": "captured",
+    "stripe.release": "released",
+    "stripe.read": "settle",
+    "webhook.deliver": "delivered",
+    "ocpp.remote_stop": "commanded",
+}
+_DONE = {
+    "stripe.hold": collect.hold_done,
+    "stripe.capture": collect.capture_done,
+    "stripe.release": collect.release_done,
+}
+_REFUSED = {
+    "stripe.hold": collect.hold_refused,
+    "stripe.capture": collect.capture_refused,
+    "stripe.release": collect.release_refused,
+}
+ATTEMPTS_MAX = 5
+
+
+async def take(world: World, effect: Effect, outcome: Outcome) -> None:
+    """Store the outcome under its claim and move the subject on, in one transaction.
+
+    Raises Conflict when the claim was lost: then another worker's outcome counts.
+    """
+    async with world.work.transaction(STEP_OF[effect.kind]) as tx:
+        if isinstance(outcome, Done):
+            await effects.settle(tx.conn, effect, "done", outcome.response, tx.now)
+            await _done(tx, world, effect, outcome.response)
+        elif isinstance(outcome, Rejected):
+            await _rejected(tx, effect, outcome.response)
+        elif isinstance(outcome, NewAttempt):
+            await _another(tx, effect, outcome)
+        else:
+            await _later(tx, effect, outcome)
+    if effect.kind == "stripe.read" and isinstance(outcome, Done):
+        await reconcile(world)
+
+
+async def _done(tx: Transaction, world: World, effect: Effect, response: dict[str, Any]) -> None:
+    if effect.kind == "stripe.read":
+        await settle.read_done(tx, world, effect, response)
+    elif effect.kind in _DONE:
+        await _DONE[effect.kind](tx, effect, response)
+
+
+async def _rejected(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+    await effects.settle(tx.conn, effect, "rejected", response, tx.now)
+    if effect.kind in _REFUSED:
+        await _REFUSED[effect.kind](tx, effect, response)
+    else:
+        await anomalies.record(
+            tx.conn, at=tx.now, code=f"{effect.kind}.refused", subject=effect.subject,
+            detail=response, cause=effect.key,
+        )  # fmt: skip
+
+
+async def _another(tx: Transaction, effect: Effect, outcome: NewAttempt) -> None:
+    """There is proof that the attempt had no effect: the next goes out under its own key."""
+    if effect.attempt >= ATTEMPTS_MAX:
+        await _rejected(tx, effect, {"code": "attempts_exhausted", "why": outcome.why})
+        return
+    await effects.settle(tx.conn, effect, "rejected", {"superseded": outcome.why}, tx.now)
+    stem, _, _ = effect.key.rpartition(":")
+    await effects.add(
+        tx.conn,
+        kind=effect.kind,
+        subject=effect.subject,
+        lane=effect.lane,
+        key=f"{stem}:{effect.attempt + 1}",
+        request=_for_attempt(effect.request, effect.attempt + 1),
+        due_at=tx.now,
+        caused_at=tx.now,
+        attempt=effect.attempt + 1,
+    )
+
+
+def _for_attempt(request: dict[str, Any], attempt: int) -> dict[str, Any]:
+    """The request with its attempt in the metadata, by which it can be found back."""
+    params = request.get("params")
+    if not params:
+        return request
+    metadata = {**params["metadata"], "attempt": str(attempt)}
+    return {**request, "params": {**params, "metadata": metadata}}
+
+
+async def _later(tx: Transaction, effect: Effect, outcome: Unknown | NotSent) -> None:
+    # An unknown that turns out not sent on a later try stays unknown: the first call may have had
+    # its effect. Only what was never in doubt goes back to pending.
+    doubtful = isinstance(outcome, Unknown) or effect.resolving
+    state = "unknown" if doubtful else "pending"
+    wait_ms = effects.backoff_ms(effect.tries)
+    await effects.put_back(tx.conn, effect, state, wait_ms=wait_ms, why=outcome.why)
+
+
+def sent_text(outcome: Outcome) -> str:
+    """For the log."""
+    return msgspec.json.encode(outcome).decode()[:300]

@@ -1,0 +1,174 @@
+"""Step settle: the processor's own lines move money in the ledger.
+
+Webhooks only say "look"; what is booked is what was read. An item is booked once however often
+it is read, and one without a payment of ours goes to suspense, where it is a break.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from wattledger.db import effects
+from wattledger.db.effects import Effect
+from wattledger.db.work import Transaction
+from wattledger.entitlements.model import Entity
+from wattledger.ingest import inbox
+from wattledger.ledger import entries
+from wattledger.ledger import store as ledger
+from wattledger.payments.model import Processor
+from wattledger.pipeline import tell
+from wattledger.pipeline.world import World
+
+# Read again what was read before, this far back: an item may appear late.
+OVERLAP = timedelta(days=1)
+
+
+async def ensure_schedule(world: World) -> None:
+    """Every processor account has its next reading planned."""
+    now = world.now
+    snapshot = await world.snapshot(now)
+    for processor in snapshot.all("processor", Processor):
+        entity = snapshot.entity(processor.entity)
+        if entity is None:
+            continue
+        async with world.work.transaction("schedule") as tx:
+            cursor = await tx.conn.execute(
+                "SELECT FROM effect WHERE lane = %s AND due_at > %s"
+                " AND state NOT IN ('done', 'rejected') LIMIT 1",
+                (_lane(processor.id), now),
+            )
+            if await cursor.fetchone() is None:
+                hour = snapshot.policies.reconcile_hour
+                await plan_read(tx, processor.id, next_reading(now, entity.time_zone, hour))
+
+
+def next_reading(now: datetime, time_zone: str, hour: int) -> datetime:
+    """The next time that the entity's clock shows ``hour``, in UTC."""
+    local = now.astimezone(ZoneInfo(time_zone))
+    at = local.replace(hour=hour, minute=0, second=0, microsecond=0)
+    if at <= local:
+        at += timedelta(days=1)
+    return at.astimezone(UTC)
+
+
+async def plan_read(tx: Transaction, processor_id: str, due_at: datetime) -> None:
+    """Read the processor's balance at ``due_at``; planned twice, it is read once."""
+    cursor = await tx.conn.execute(
+        "SELECT max(created_at) AS last FROM processor_item WHERE processor_id = %s",
+        (processor_id,),
+    )
+    row = await cursor.fetchone()
+    last: datetime | None = row["last"] if row else None
+    since = (last or due_at - timedelta(days=30)) - OVERLAP
+    cursor = await tx.conn.execute(
+        "SELECT id FROM payout WHERE processor_id = %s AND (status <> 'paid' OR NOT items_read)"
+        " ORDER BY id",
+        (processor_id,),
+    )
+    await effects.add(
+        tx.conn,
+        kind="stripe.read",
+        subject=processor_id,
+        lane=_lane(processor_id),
+        key=f"{processor_id}:read:{due_at.isoformat()}",
+        request={
+            "processor_id": processor_id,
+            "since": since.isoformat(),
+            "payouts": [row["id"] for row in await cursor.fetchall()],
+        },
+        due_at=due_at,
+        caused_at=tx.now,
+    )
+
+
+async def read_done(
+    tx: Transaction, world: World, effect: Effect, response: dict[str, Any]
+) -> None:
+    """Book what is new; plan the next reading."""
+    snapshot = await world.snapshot(tx.now)
+    processor = snapshot.get("processor", effect.subject, Processor)
+    entity = snapshot.entity(processor.entity) if processor else None
+    if processor is None or entity is None:
+        return
+    for item in sorted(response["items"], key=lambda i: (i["created_at"], i["id"])):
+        await _book_item(tx, processor, entity, item)
+    for payout in response["payouts"]:
+        await _payout(tx, world, processor, entity, payout)
+    hour = snapshot.policies.reconcile_hour
+    await plan_read(tx, processor.id, next_reading(tx.now, entity.time_zone, hour))
+
+
+async def _book_item(
+    tx: Transaction, processor: Processor, entity: Entity, item: dict[str, Any]
+) -> None:
+    raw = msgspec.json.encode(item, order="deterministic")
+    cursor = await tx.conn.execute("SELECT FROM processor_item WHERE id = %s", (item["id"],))
+    if await cursor.fetchone() is not None:
+        return
+    received = await inbox.receive(
+        tx.conn, source=f"stripe:{processor.id}", external_id=item["id"], body=raw,
+        received_at=tx.now,
+    )  # fmt: skip
+    cursor = await tx.conn.execute(
+        "SELECT id FROM payment WHERE external_charge_id = %s AND processor_id = %s",
+        (item["charge"], processor.id),
+    )
+    payment = await cursor.fetchone()
+    await tx.conn.execute(
+        "INSERT INTO processor_item (id, processor_id, entity_id, category, currency,"
+        " amount_minor, fee_minor, net_minor, external_charge_id, payment_id, created_at,"
+        " available_at, read_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            item["id"], processor.id, entity.id, item["category"], item["currency"],
+            item["amount_minor"], item["fee_minor"], item["net_minor"], item["charge"],
+            payment["id"] if payment else None, item["created_at"], item["available_at"], tx.now,
+        ),
+    )  # fmt: skip
+    on = _day(datetime.fromisoformat(item["created_at"]), entity)
+    entry = entries.processor_item(
+        entity.id, item["id"], on, item["currency"], item["category"], item["amount_minor"],
+        item["fee_minor"], known=payment is not None,
+    )  # fmt: skip
+    await ledger.book(tx.conn, entry, tx.now)
+    await inbox.handled(tx.conn, received.id, tx.now)
+
+
+async def _payout(
+    tx: Transaction, world: World, processor: Processor, entity: Entity, payout: dict[str, Any]
+) -> None:
+    await tx.conn.execute(
+        "INSERT INTO payout (id, processor_id, entity_id, currency, amount_minor, status,"
+        " arrival_date, items_read, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status,"
+        " arrival_date = EXCLUDED.arrival_date,"
+        " items_read = payout.items_read OR EXCLUDED.items_read",
+        (
+            payout["id"], processor.id, entity.id, payout["currency"], payout["amount_minor"],
+            payout["status"], payout["arrival_date"], payout["items"] is not None,
+            payout["created_at"],
+        ),
+    )  # fmt: skip
+    if payout["items"]:
+        await tx.conn.execute(
+            "UPDATE processor_item SET payout_id = %s WHERE id = ANY(%s) AND payout_id IS NULL",
+            (payout["id"], payout["items"]),
+        )
+    if payout["status"] == "paid":
+        on = date.fromisoformat(payout["arrival_date"])
+        entry = entries.payout_paid(
+            entity.id, payout["id"], on, payout["currency"], payout["amount_minor"]
+        )
+        if await ledger.book(tx.conn, entry, tx.now) is not None:
+            await tell.payout_paid(tx, world, entity.id, payout, entry)
+
+
+def _lane(processor_id: str) -> str:
+    return f"processor:{processor_id}"
+
+
+def _day(at: datetime, entity: Entity) -> date:
+    return at.astimezone(ZoneInfo(entity.time_zone)).date()

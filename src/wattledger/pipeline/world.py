@@ -1,0 +1,57 @@
+"""What steps share: the unit of work and the configuration in memory."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from wattledger.db import versions
+from wattledger.db.work import Work
+from wattledger.entitlements import Directory, Snapshot
+from wattledger.tariffs import Tariff, read_tariff
+
+log = logging.getLogger(__name__)
+
+# A decision may rest on memory this old; past it the database is asked whether it still holds.
+STALE_AFTER_S = 5.0
+
+
+class World:
+    """The unit of work, and a Directory that is fresh to within ``STALE_AFTER_S``."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._directory = Directory([])
+        self._confirmed_at_s = time.monotonic() - STALE_AFTER_S
+        self._tariffs: dict[str, Tariff] = {}
+
+    @property
+    def now(self) -> datetime:
+        """Business time."""
+        return self.work.clock.now()
+
+    async def snapshot(self, at: datetime) -> Snapshot:
+        """What is in force at ``at``; from memory, unless that was not confirmed for too long."""
+        if time.monotonic() - self._confirmed_at_s >= STALE_AFTER_S:
+            await self.refresh()
+        return self._directory.at(at)
+
+    async def refresh(self) -> None:
+        """Load the configuration again if the database has a newer one."""
+        asked_at_s = time.monotonic()
+        async with self.work.pool.connection() as conn:
+            if await versions.latest_seq(conn) != self._directory.seq:
+                self._directory = Directory(await versions.load(conn))
+                log.info("configuration %d in force", self._directory.seq)
+        self._confirmed_at_s = asked_at_s
+
+    async def tariff(self, conn: AsyncConnection[dict[str, Any]], digest: str) -> Tariff:
+        """A tariff version. It never changes, so it is read once in a process's life."""
+        if digest not in self._tariffs:
+            body = await versions.body_of(conn, digest)
+            self._tariffs[digest] = read_tariff(body, f"$.tariff[{digest[:12]}]")
+        return self._tariffs[digest]

@@ -1,0 +1,267 @@
+"""``wattledger serve``: gateway, API, page and worker in one event loop, or a part of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import uvicorn
+from psycopg import OperationalError
+
+from wattledger.accounting.model import Target
+from wattledger.accounting.webhook import WebhookGate
+from wattledger.api.app import make_app
+from wattledger.api.keys import Keys
+from wattledger.api.state import State
+from wattledger.clock import Clock, DrivenClock, SystemClock, utc_text
+from wattledger.config import Config
+from wattledger.db.connect import Database, Pool
+from wattledger.db.effects import Effect
+from wattledger.db.roles import Role
+from wattledger.db.work import Checkpoint, Work, no_checkpoint
+from wattledger.errors import ConfigError
+from wattledger.gateway.server import Gateway
+from wattledger.ingest.journal import Journal
+from wattledger.installation import apply, opened, secret
+from wattledger.payments.model import Processor
+from wattledger.payments.stripe.client import StripeGate
+from wattledger.pipeline.settle import ensure_schedule
+from wattledger.pipeline.world import World
+from wattledger.web import Live, page_routes
+from wattledger.worker import Conductor, Gate, Worker
+
+log = logging.getLogger(__name__)
+
+ROLES = ("gateway", "api", "worker")
+_LISTEN_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    config: Path
+    roles: frozenset[str] = frozenset(ROLES)
+    business_time: datetime | None = None
+    checkpoint: Checkpoint = no_checkpoint
+
+
+class AllGates:
+    """Every way out of this process: processors, targets, and the charge points that are here.
+
+    Made when first needed, and again when the configuration they were made from has changed.
+    """
+
+    def __init__(self, world: World, gateway: Gateway | None, http: httpx.AsyncClient) -> None:
+        self._world = world
+        self._gateway = gateway
+        self._http = http
+        self._made: dict[tuple[str, str], Gate] = {}
+        self.kinds: list[str] = []
+
+    def serve_outside(self) -> None:
+        """Take on what goes to processors and targets: the worker's role."""
+        self.kinds = ["stripe.hold", "stripe.capture", "stripe.release", "stripe.read",
+                      "webhook.deliver"]  # fmt: skip
+
+    def lanes(self) -> list[str]:
+        """Lanes of the charge points connected here."""
+        return self._gateway.lanes() if self._gateway else []
+
+    async def gate(self, effect: Effect) -> Gate | None:
+        """The gate of this effect, by its kind and its subject."""
+        if effect.kind.startswith("ocpp."):
+            return self._gateway
+        snapshot = await self._world.snapshot(self._world.now)
+        if effect.kind.startswith("stripe."):
+            processor_id = str(effect.request["processor_id"])
+            processor = snapshot.get("processor", processor_id, Processor)
+            digest = snapshot.digest("processor", processor_id)
+            if processor is None or digest is None:
+                return None
+            return self._keep("stripe", digest, lambda: StripeGate(processor, secret))
+        target = snapshot.get("target", effect.subject, Target)
+        digest = snapshot.digest("target", effect.subject)
+        if target is None or digest is None:
+            return None
+        return self._keep("hook", digest, lambda: WebhookGate(target, secret, self._http))
+
+    def _keep(self, kind: str, digest: str, make: Callable[[], Gate]) -> Gate:
+        if (kind, digest) not in self._made:
+            self._made[kind, digest] = make()
+        return self._made[kind, digest]
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncIterator[dict[str, int]]:
+    """Everything up; the ports it listens on. Down again, in order, at the end."""
+    async with AsyncExitStack() as stack:
+        config, database = await stack.enter_async_context(opened(options.config))
+        _check_secrets(config)
+        app_pool = await stack.enter_async_context(await database.open_pool(Role.APP, 4, 20))
+        clock = await _clock(config, options, app_pool)
+        changes = await apply(config, database, clock.now())
+        log.info("configuration: %d changes", len(changes))
+        world = World(Work(app_pool, clock, options.checkpoint))
+        await world.refresh()
+        journal = await stack.enter_async_context(Journal(app_pool))
+        gateway = Gateway(world, journal) if "gateway" in options.roles else None
+        http = await stack.enter_async_context(httpx.AsyncClient())
+        gates = AllGates(world, gateway, http)
+        if "worker" in options.roles:
+            gates.serve_outside()
+            await ensure_schedule(world)
+        alive = await stack.enter_async_context(await database.connect(Role.APP))
+        worker = Worker(world, gates, alive, options.checkpoint)
+        await worker.begin()
+        conductor = None
+        if isinstance(clock, DrivenClock):
+            follow = _Followers(config.server.clock_followers, http)
+            advance = _keeping(clock, app_pool)
+            conductor = Conductor(worker, advance, clock.now, follow.to)
+        else:
+            await stack.enter_async_context(_background(worker.run(), "worker"))
+        listening = _listen(database, world, worker)
+        await stack.enter_async_context(_background(listening, "listen"))
+        ports: dict[str, int] = {}
+        if gateway is not None:
+            ports["ocpp_port"] = await gateway.begin(config.server.host, config.server.ocpp_port)
+            stack.push_async_callback(gateway.end)
+        if "api" in options.roles:
+            reader = await stack.enter_async_context(await database.open_pool(Role.READER, 2, 8))
+            live = await stack.enter_async_context(Live(database.conninfo(Role.READER)))
+            state = State(
+                world, reader, Keys(config.api_key, secret), secret, worker.wake.set, conductor
+            )
+            app = make_app(state, page_routes(reader, clock, live))
+            ports["http_port"] = await stack.enter_async_context(_http(app, config))
+        yield ports
+
+
+async def serve(options: Options, ready: Callable[[dict[str, int]], None]) -> None:
+    """Run until SIGINT or SIGTERM; ``ready`` hears the ports when everything listens."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopped.set)
+    async with running(options) as ports:
+        ready(ports)
+        await stopped.wait()
+        log.info("stopping")
+
+
+async def _clock(config: Config, options: Options, pool: Pool) -> Clock:
+    """The machine's clock, or a driven one that goes on from where it stood."""
+    if config.server.clock == "system":
+        return SystemClock()
+    async with pool.connection() as conn:
+        cursor = await conn.execute("SELECT now FROM driven_clock")
+        row = await cursor.fetchone()
+    start: datetime | None = row["now"] if row else options.business_time
+    if start is None:
+        raise ConfigError('server.clock = "driven" needs --business-time at its first start')
+    return DrivenClock(start)
+
+
+def _keeping(clock: DrivenClock, pool: Pool) -> Callable[[datetime], Awaitable[None]]:
+    """Moves the clock, and keeps it in the database for a restart."""
+
+    async def advance(to: datetime) -> None:
+        async with pool.connection() as conn:
+            await conn.execute("SET LOCAL synchronous_commit = off")
+            await conn.execute(
+                "INSERT INTO driven_clock (now) VALUES (%s)"
+                " ON CONFLICT (singleton) DO UPDATE SET now = EXCLUDED.now",
+                (to,),
+            )
+        clock.advance(to)
+
+    return advance
+
+
+class _Followers:
+    """Other processes whose clock goes with ours: told each time, answering what they did."""
+
+    def __init__(self, urls: tuple[str, ...], http: httpx.AsyncClient) -> None:
+        self._urls = urls
+        self._http = http
+
+    async def to(self, now: datetime) -> int:
+        """How much the followers did at ``now``: then there may be new work here."""
+        done = 0
+        for url in self._urls:
+            answer = await self._http.post(url, json={"now": utc_text(now)}, timeout=60)
+            answer.raise_for_status()
+            done += int(msgspec.json.decode(answer.content).get("delivered", 0))
+        return done
+
+
+async def _listen(database: Database, world: World, worker: Worker) -> None:
+    """Hear of new configuration and new effects; on a lost connection, connect again."""
+    while True:
+        try:
+            async with await database.connect(Role.APP) as conn:
+                await conn.execute("LISTEN wattledger_config")
+                await conn.execute("LISTEN wattledger_effect")
+                async for notice in conn.notifies():
+                    if notice.channel == "wattledger_config":
+                        await world.refresh()
+                    worker.wake.set()
+        except (OperationalError, OSError):
+            log.warning("lost the database's notices, connecting again")
+            await asyncio.sleep(_LISTEN_RETRY_S)
+
+
+@asynccontextmanager
+async def _background(coroutine: Any, name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(coroutine, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def _http(app: Any, config: Config) -> AsyncIterator[int]:
+    listener = socket.create_server(
+        (config.server.host, config.server.http_port), reuse_port=False, backlog=512
+    )
+    settings = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off",
+                              timeout_graceful_shutdown=2)  # fmt: skip
+    server = uvicorn.Server(settings)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    task = asyncio.create_task(server.serve([listener]), name="http")
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+            await asyncio.sleep(0.01)
+        yield int(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _check_secrets(config: Config) -> None:
+    """Every secret that the configuration names is there: better now than at the first charge."""
+    for processor in config.processor:
+        secret(processor.api_key_env)
+        secret(processor.webhook_secret_env)
+    for target in config.target:
+        secret(target.secret_env)
+    for key in config.api_key:
+        secret(key.key_env)

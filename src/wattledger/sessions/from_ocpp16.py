@@ -1,0 +1,81 @@
+"""OCPP 1.6 messages as facts of sessions, each with the key under which it counts once.
+
+The keys are digests of the content, because a charge point resends a message with the same or
+a new message id (ocpp.md rules R2): what was said, not how often.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from wattledger.ids import derive
+from wattledger.sessions.assemble import Fact
+from wattledger.sessions.model import Activity
+from wattledger.wire.ocpp import v16
+
+# What a connector's status says about a running transaction (1.6 §7.7). SuspendedEVSE and a
+# fault are the charger's doing: never idle time of the driver.
+ACTIVITY = {
+    "Charging": Activity.CHARGING,
+    "SuspendedEV": Activity.VEHICLE_IDLE,
+    "SuspendedEVSE": Activity.CHARGER_PAUSE,
+    "Faulted": Activity.CHARGER_PAUSE,
+    "Unavailable": Activity.CHARGER_PAUSE,
+}
+# The cable is out, or a new driver is at it: idle after a stop ends here.
+UNPLUGGED = frozenset({"Available", "Preparing", "Reserved"})
+
+
+def session_id(charge_point_id: str, message: v16.StartTransaction, at: datetime) -> str:
+    """The same start, however often it is sent, is the same session."""
+    return derive(
+        "ses",
+        charge_point_id,
+        message.connector_id,
+        message.id_tag.casefold(),
+        at.isoformat(),
+        message.meter_start,
+    )
+
+
+def start(session: str, message: v16.StartTransaction, at: datetime) -> tuple[Fact, str]:
+    """meterStart is the baseline, whatever the first sample says (R11)."""
+    return Fact("start", at, message.meter_start), derive("fct", session, "start")
+
+
+def meters(session: str, message: v16.MeterValues) -> list[tuple[Fact, str]]:
+    """A fact for each register reading."""
+    return [
+        (
+            Fact("meter", reading.at, reading.register_wh),
+            derive("fct", session, "meter", reading.at.isoformat(), reading.register_wh),
+        )
+        for reading in v16.registers(message.meter_value, "meterValue")
+    ]
+
+
+def status(session: str, name: str, at: datetime) -> tuple[Fact, str] | None:
+    """What a status says about the running transaction, if anything."""
+    activity = ACTIVITY.get(name)
+    if activity is None:
+        return None
+    fact = Fact("status", at, activity=activity)
+    return fact, derive("fct", session, "status", at.isoformat(), name)
+
+
+def stop(session: str, message: v16.StopTransaction, at: datetime) -> list[tuple[Fact, str]]:
+    """The stop, and the readings that came along with it."""
+    found = [
+        (
+            Fact("meter", reading.at, reading.register_wh),
+            derive("fct", session, "meter", reading.at.isoformat(), reading.register_wh),
+        )
+        for reading in v16.registers(message.transaction_data, "transactionData")
+    ]
+    found.append((Fact("stop", at, message.meter_stop), derive("fct", session, "stop")))
+    return found
+
+
+def unplug(session: str, at: datetime) -> tuple[Fact, str]:
+    """The first proof that the vehicle has gone."""
+    return Fact("unplug", at), derive("fct", session, "unplug")

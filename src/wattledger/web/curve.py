@@ -1,0 +1,212 @@
+"""What the charger did, as numbers for the chart: whole seconds, watts and minor units.
+
+Power is the difference of two registers over the time between them, a step and not a guess
+about its shape. The running cost follows each line of the bill over the stretches it was
+measured on, so that it ends at the total of the bill.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from wattledger.money import divide
+from wattledger.rating.model import Charge, Line, LineKind
+from wattledger.sessions.model import Activity
+from wattledger.web.bill import Bill
+from wattledger.web.numbers import sign
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_WORDS = {
+    Activity.CHARGING: "charging",
+    Activity.CHARGER_PAUSE: "pause",
+    Activity.VEHICLE_IDLE: "idle",
+}
+
+
+def second_of(moment: datetime) -> int:
+    """Whole seconds since 1970."""
+    return (moment - _EPOCH) // _SECOND
+
+
+def ranges(line: Line) -> list[tuple[int, int]]:
+    """When a line of the bill was earned, for its mark in the chart."""
+    return [(second_of(piece.from_at), second_of(piece.to_at)) for piece in line.evidence]
+
+
+def chart(bill: Bill, now: datetime) -> dict[str, Any] | None:
+    """The chart of a session; None where fewer than two readings are known."""
+    readings = _readings(bill)
+    if len(readings) < 2:
+        return None
+    start = second_of(bill.session["started_at"])
+    ended = bill.session["ended_at"] or bill.session["stopped_at"]
+    end = max(second_of(ended) if ended else second_of(now), readings[-1][0])
+    charge = bill.charge
+    return {
+        "start": start,
+        "end": end,
+        "zone": bill.contract.time_zone,
+        "power": power(readings, end),
+        "bands": _bands(charge, start, end, bill.contract.currency) if charge else [],
+        "states": _states(bill, start, end),
+        "cost": running_cost(charge, readings) if charge else [],
+        "total": charge.total_minor if charge else None,
+        "hold": bill.payment["hold_minor"] if bill.payment else None,
+        "captured": bool(bill.payment and bill.payment["captured_minor"]),
+    }
+
+
+def _readings(bill: Bill) -> list[tuple[int, int]]:
+    """(second, register), the start first; of two at one second the later stands."""
+    found = {second_of(bill.session["started_at"]): int(bill.session["meter_start_wh"])}
+    for fact in bill.registers:
+        found[second_of(fact["at"])] = fact["register_wh"]
+    return sorted(found.items())
+
+
+def power(readings: list[tuple[int, int]], end: int) -> list[tuple[int, int]]:
+    """(second, watts from there on); nothing flows after the last reading."""
+    steps = [
+        (at, divide((later - register) * 3600, until - at))
+        for (at, register), (until, later) in pairwise(readings)
+        if later >= register
+    ]
+    last = readings[-1][0]
+    return [*steps, (last, 0), *([(end, 0)] if end > last else [])]
+
+
+def _bands(charge: Charge, start: int, end: int, currency: str) -> list[dict[str, Any]]:
+    """Where which price of energy held, side by side, the dearest one named so."""
+    priced = [line for line in charge.lines if line.kind is LineKind.ENERGY]
+    dearest = max((_exact(line.unit_price) for line in priced), default=(0, 0))
+    found: list[dict[str, Any]] = []
+    for line in priced:
+        peak = len(priced) > 1 and _exact(line.unit_price) == dearest
+        for piece in line.evidence:
+            label = f"{line.text} {_price(line.unit_price, currency)}/{line.unit}"
+            found.append({"from": second_of(piece.from_at), "label": label, "peak": peak})
+    found.sort(key=lambda band: band["from"])
+    merged: list[dict[str, Any]] = []
+    for band in found:
+        if not merged or merged[-1]["label"] != band["label"]:
+            merged.append(band)
+    for one, other in pairwise(merged):
+        one["to"] = other["from"]
+    if merged:
+        merged[0]["from"] = start
+        merged[-1]["to"] = end
+    return merged
+
+
+def _exact(price: str) -> tuple[int, int]:
+    """A plain decimal in billionths, so that prices can be compared without a float."""
+    whole, _, places = price.partition(".")
+    return int(whole), int(places.ljust(9, "0")[:9])
+
+
+def _price(price: str, currency: str) -> str:
+    """The price as the operator wrote it, with the currency's sign."""
+    return sign(currency) + price
+
+
+def _states(bill: Bill, start: int, end: int) -> list[tuple[int, int, str]]:
+    """(from, to, state). Idle that no line charges for is grace."""
+    stop = bill.session["stopped_at"]
+    stopped = second_of(stop) if stop else end
+    changes = [(start, Activity.CHARGING)]
+    changes += [
+        (max(second_of(fact["at"]), start), Activity(fact["activity"]))
+        for fact in bill.facts
+        if fact["activity"]
+    ]
+    if stopped < end:
+        changes = [change for change in changes if change[0] < stopped]
+        changes.append((stopped, Activity.VEHICLE_IDLE))
+    found: list[tuple[int, int, str]] = []
+    ends = [*(at for at, _ in changes[1:]), end]
+    for (at, activity), until in zip(changes, ends, strict=True):
+        if until <= at:
+            continue
+        if activity is Activity.VEHICLE_IDLE:
+            found += _idle(at, until, _paid_idle(bill.charge))
+        else:
+            found.append((at, until, _WORDS[activity]))
+    return _joined(found)
+
+
+def _paid_idle(charge: Charge | None) -> list[tuple[int, int]]:
+    if charge is None:
+        return []
+    return sorted(
+        (second_of(piece.from_at), second_of(piece.to_at))
+        for line in charge.lines
+        if line.kind is LineKind.IDLE_TIME
+        for piece in line.evidence
+    )
+
+
+def _idle(start: int, end: int, paid: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+    found = []
+    at = start
+    for paid_from, paid_to in paid:
+        begin, until = max(paid_from, start), min(paid_to, end)
+        if begin >= until:
+            continue
+        if begin > at:
+            found.append((at, begin, "grace"))
+        found.append((begin, until, "idle"))
+        at = until
+    if at < end:
+        found.append((at, end, "grace"))
+    return found
+
+
+def _joined(states: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    found: list[tuple[int, int, str]] = []
+    for state in states:
+        if found and found[-1][2] == state[2] and found[-1][1] == state[0]:
+            found[-1] = (found[-1][0], state[1], state[2])
+        else:
+            found.append(state)
+    return found
+
+
+def running_cost(charge: Charge, readings: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(second, cost incl. tax until there). It never leaves the bill: it ends at its total."""
+    start, end = second_of(charge.started_at), second_of(charge.ended_at)
+    pieces: list[tuple[int, int, int, int, int]] = []  # from, to, amount, quantity, whole
+    for line in charge.lines:
+        whole = sum(piece.quantity for piece in line.evidence)
+        if line.kind in {LineKind.CAP, LineKind.ROUNDING}:
+            pieces.append((end, end, line.net_minor, 1, 1))
+        elif line.kind is LineKind.FLAT or whole == 0:
+            at = second_of(line.from_at)
+            pieces.append((at, at, line.net_minor, 1, 1))
+        else:
+            pieces += [
+                (second_of(p.from_at), second_of(p.to_at), line.net_minor, p.quantity, whole)
+                for p in line.evidence
+            ]
+    moments = {start, end} | {at for at, _ in readings if start <= at <= end}
+    moments |= {edge for piece in pieces for edge in piece[:2]}
+    found = []
+    for at in sorted(moments):
+        net = sum(_by(at, piece) for piece in pieces)
+        gross = divide(net * charge.total_minor, charge.net_minor) if charge.net_minor else 0
+        found.append((at, gross))
+    if found:
+        found[-1] = (found[-1][0], charge.total_minor)
+    return found
+
+
+def _by(at: int, piece: tuple[int, int, int, int, int]) -> int:
+    """What of a piece has been earned by ``at``."""
+    begin, until, amount, quantity, whole = piece
+    if at < begin:
+        return 0
+    if at >= until:
+        return divide(amount * quantity, whole)
+    return divide(amount * quantity * (at - begin), whole * (until - begin))

@@ -1,0 +1,42 @@
+"""Numbers and times from outside: finite, bounded, and with a time zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from wattledger.errors import BadInput, Malformed
+
+# OCPP timestamps before this come from a clock that was never set (1970, 2000).
+CLOCK_NEVER_SET = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str, path: str) -> datetime:
+    """An RFC 3339 time in UTC. A time without a zone is refused, never guessed at."""
+    try:
+        value = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise BadInput(path, text, "an RFC 3339 time such as 2026-11-24T10:15:00Z") from None
+    if value.tzinfo is None:
+        raise BadInput(path, text, "a time with a zone: append Z for UTC")
+    return value.astimezone(UTC)
+
+
+def decode_json(raw: bytes | str, what: str) -> Any:
+    """Any JSON value with exact decimals: no number becomes a float.
+
+    Raises Malformed for what is not JSON. NaN and Infinity are not.
+    """
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(what, _start(raw), f"JSON ({error})") from None
+
+
+_DECODER = msgspec.json.Decoder(float_hook=str)
+
+
+def _start(raw: bytes | str) -> str:
+    return (raw if isinstance(raw, str) else raw.decode("utf-8", "replace"))[:120]

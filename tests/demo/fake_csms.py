@@ -1,0 +1,143 @@
+"""A tiny server for the charge points: OCPP by the PyPI package, the clock by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import ocpp.messages
+import websockets
+from ocpp.routing import on
+from ocpp.v16 import ChargePoint, call, call_result
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from wattledger.demo.setup import charger_password
+
+ocpp.messages.ASYNC_VALIDATION = False
+SECRET = "the charge points' secret"
+
+
+@dataclass
+class Fake:
+    """What arrived, in order: (business time, charge point, action, payload)."""
+
+    secret: str = SECRET
+    blocked: set[str] = field(default_factory=set)
+    """Prefixes of tokens that Authorize refuses."""
+    refused_at_start: set[str] = field(default_factory=set)
+    declined: set[str] = field(default_factory=set)
+    """Prefixes of tokens whose transaction is stopped from here, at the next clock call."""
+    dropped_at_stop: set[str] = field(default_factory=set)
+    """Charge points whose connection is cut instead of answering StopTransaction."""
+    frames: list[tuple[datetime, str, str, dict[str, Any]]] = field(default_factory=list)
+    clock: list[datetime] = field(default_factory=list)
+    posted: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    tokens: dict[int, str] = field(default_factory=dict)
+    clock_breaks_after: int = 10**9
+    _due: list[tuple[Central, int]] = field(default_factory=list)
+
+    @property
+    def now(self) -> datetime:
+        return self.clock[-1] if self.clock else datetime.min.replace(tzinfo=UTC)
+
+    def actions(self, point: str) -> list[str]:
+        return [
+            payload.get("status", action)
+            for _, of, action, payload in self.frames
+            if of == point and action != "MeterValues"
+        ]
+
+    async def http(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if request.url.path == "/v1/sessions":
+            self.posted.append((dict(request.headers), body))
+            return httpx.Response(201, json={})
+        assert request.headers["Authorization"] == "Bearer clock key"
+        if len(self.clock) >= self.clock_breaks_after:
+            return httpx.Response(500, text="no more time")
+        for central, transaction_id in self._due:
+            answer = await central.call(call.RemoteStopTransaction(transaction_id=transaction_id))
+            self.commands.append(answer.status)
+        self._due.clear()
+        self.clock.append(datetime.fromisoformat(body["now"]))
+        return httpx.Response(200, json={"now": body["now"], "executed": 0, "next_due_at": None})
+
+    async def listen(self) -> Server:
+        return await serve(
+            self.connected, "127.0.0.1", 0, subprotocols=[websockets.Subprotocol("ocpp1.6")]
+        )
+
+    async def connected(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        point_id = connection.request.path.rsplit("/", 1)[1]
+        login = base64.b64encode(
+            f"{point_id}:{charger_password(self.secret, point_id)}".encode()
+        ).decode()
+        assert connection.request.headers["Authorization"] == f"Basic {login}"
+        central = Central(point_id, connection)
+        central.fake = self
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await central.start()
+
+    def hit(self, prefixes: set[str], token: str) -> bool:
+        return any(token.startswith(prefix) for prefix in prefixes)
+
+
+class Central(ChargePoint):
+    """The server's side of one connection."""
+
+    fake: Fake
+
+    def _take(self, action: str, payload: dict[str, Any]) -> None:
+        self.fake.frames.append((self.fake.now, self.id, action, payload))
+
+    @on("BootNotification")
+    def on_boot(self, **payload: Any) -> Any:
+        self._take("BootNotification", payload)
+        return call_result.BootNotification(
+            current_time="2026-01-01T00:00:00Z", interval=86_400, status="Accepted"
+        )
+
+    @on("StatusNotification")
+    def on_status(self, **payload: Any) -> Any:
+        self._take("StatusNotification", payload)
+        return call_result.StatusNotification()
+
+    @on("Authorize")
+    def on_authorize(self, id_tag: str) -> Any:
+        self._take("Authorize", {"id_tag": id_tag})
+        status = "Blocked" if self.fake.hit(self.fake.blocked, id_tag) else "Accepted"
+        return call_result.Authorize(id_tag_info={"status": status})
+
+    @on("StartTransaction")
+    def on_start(self, **payload: Any) -> Any:
+        self._take("StartTransaction", payload)
+        token, transaction_id = payload["id_tag"], len(self.fake.tokens) + 1
+        self.fake.tokens[transaction_id] = token
+        if self.fake.hit(self.fake.declined, token):
+            self.fake._due.append((self, transaction_id))
+        refused = self.fake.hit(self.fake.refused_at_start, token)
+        return call_result.StartTransaction(
+            transaction_id=transaction_id,
+            id_tag_info={"status": "Blocked" if refused else "Accepted"},
+        )
+
+    @on("MeterValues")
+    def on_meter(self, **payload: Any) -> Any:
+        self._take("MeterValues", payload)
+        return call_result.MeterValues()
+
+    @on("StopTransaction")
+    async def on_stop(self, **payload: Any) -> Any:
+        self._take("StopTransaction", payload)
+        if self.id in self.fake.dropped_at_stop:
+            await self._connection.close()
+            await asyncio.sleep(0.01)
+        return call_result.StopTransaction()

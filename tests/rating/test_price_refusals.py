@@ -1,0 +1,64 @@
+"""What can't be priced is refused with the code it is held for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+import pytest
+from rating_samples import IDLE, NO_TAX, at, delivery, element, energy, tariff
+
+from wattledger.errors import CantPrice
+from wattledger.rating import price
+from wattledger.sessions.model import Change, Delivery, Reading
+
+GOOD = delivery(("2026-07-01 10:00", 0), ("2026-07-01 10:30", 500), ("2026-07-01 11:00", 900))
+NAIVE = datetime.fromisoformat("2026-07-01T10:00:00")
+START, MIDDLE, STOP = GOOD.readings
+
+
+def spoilt(**changes: object) -> Delivery:
+    return msgspec.structs.replace(GOOD, **changes)
+
+
+CASES: list[tuple[str, Delivery]] = [
+    ("naive_time", spoilt(started_at=NAIVE)),
+    ("naive_time", spoilt(readings=(Reading(NAIVE, 0), STOP))),
+    ("naive_time", spoilt(changes=(Change(NAIVE, IDLE),))),
+    ("ended_before_started", spoilt(ended_at=at("2026-07-01 09:59"))),
+    ("missing_reading", spoilt(readings=())),
+    ("missing_reading", spoilt(readings=(START,))),
+    ("missing_reading", spoilt(readings=(MIDDLE, STOP))),
+    ("readings_out_of_order", spoilt(readings=(START, STOP, MIDDLE))),
+    ("falling_register", spoilt(readings=(START, MIDDLE, Reading(STOP.at, 499)))),
+    ("reading_after_end", spoilt(ended_at=at("2026-07-01 10:45"))),
+    (
+        "changes_out_of_order",
+        spoilt(changes=(Change(STOP.at, IDLE), Change(MIDDLE.at, IDLE))),
+    ),
+    ("unknown_time_zone", spoilt(time_zone="Mars/Olympus")),
+    ("unknown_time_zone", spoilt(time_zone="../../etc/passwd")),
+    ("unknown_time_zone", spoilt(time_zone="")),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "session"), CASES, ids=[f"{c}-{i}" for i, (c, _) in enumerate(CASES)]
+)
+def test_each_code(code: str, session: Delivery) -> None:
+    with pytest.raises(CantPrice) as caught:
+        price(session, tariff(element("", energy("0.30"))), NO_TAX)
+    assert caught.value.code == code
+    assert "session ses_1" in str(caught.value)
+
+
+def test_a_tariff_that_never_applies() -> None:
+    night = tariff(element("night", energy("0.10"), start_time="22:00", end_time="06:00"))
+    with pytest.raises(CantPrice, match="no element of tariff 't' applies") as caught:
+        price(GOOD, night, NO_TAX)
+    assert caught.value.code == "no_tariff_component"
+
+
+def test_the_good_one_is_good() -> None:
+    # 0.9 x 0.30 = 0.27
+    assert price(GOOD, tariff(element("", energy("0.30"))), NO_TAX).total_minor == 27
