@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from wattledger.db import effects
 from wattledger.db.effects import Effect, NotSent, Outcome, Unknown
 from wattledger.db.work import Checkpoint
-from wattledger.errors import Conflict
+from wattledger.errors import Conflict, ExternalFault
 from wattledger.pipeline import outcomes
 from wattledger.pipeline.agenda import Agenda, agenda
 from wattledger.pipeline.bill import bill
@@ -106,15 +106,30 @@ class Worker:
     async def drain(self, give_up_s: float) -> int:
         """Work until nothing is due at the present business time; how much was done.
 
-        Raises TimeoutError when something due can't be done in ``give_up_s``.
+        Raises ExternalFault, saying what waits for what, when something due can't be done in
+        ``give_up_s``.
         """
         total = 0
-        async with asyncio.timeout(give_up_s):
-            while True:
-                total += await self.round()
-                if not (await self.agenda()).due:
-                    return total
-                await asyncio.sleep(_NAP_S)
+        give_up_at = asyncio.get_running_loop().time() + give_up_s
+        while True:
+            total += await self.round()
+            if not (await self.agenda()).due:
+                return total
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise ExternalFault(f"work due can't be done: {await self._stuck()}")
+            await asyncio.sleep(_NAP_S)
+
+    async def _stuck(self) -> str:
+        async with self._world.work.pool.connection() as conn:
+            cursor = await conn.execute(
+                "SELECT kind, state, tries, response->>'why' AS why FROM effect"
+                " WHERE state NOT IN ('done', 'rejected') AND due_at <= %s ORDER BY id LIMIT 3",
+                (self._world.now,),
+            )
+            rows = await cursor.fetchall()
+        return "; ".join(
+            f"{r['kind']} is {r['state']} after {r['tries']} tries ({r['why']})" for r in rows
+        )
 
     async def agenda(self) -> Agenda:
         """What is due now and next."""

@@ -187,7 +187,7 @@ def drives(day: int) -> list[Drive]:
                 f"ses_{day}_{n:02d}",
                 site[0],
                 (midnight + timedelta(minutes=minute)).astimezone(UTC),
-                site[4] * 6 // 10,
+                site[4] * 4 // 10,
                 1800 + (n * 700) % 4000,
                 600 * (n % 3),
                 route=route,

@@ -11,7 +11,7 @@ from wattledger.api.state import State
 from wattledger.errors import BadInput, NotFound
 from wattledger.ingest import inbox
 from wattledger.payments.model import Processor
-from wattledger.pipeline.settle import plan_read
+from wattledger.pipeline.settle import HINTED, plan_read
 
 BODY_MAX_BYTES = 512 * 1024
 # Events that say that the balance moved in a way worth reading at once; the nightly reading
@@ -44,7 +44,7 @@ async def from_stripe(request: Request) -> Response:
         )  # fmt: skip
         if received.new:
             if event.type in _READ_NOW:
-                await plan_read(tx, processor_id, now)
+                await plan_read(tx, processor_id, now, lane=HINTED)
             await inbox.handled(tx.conn, received.id, now)
     state.wake()
     return json_answer({"received": event.id})

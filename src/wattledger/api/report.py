@@ -70,6 +70,9 @@ _BREAKS = """
     SELECT leg, code, item_id, currency, amount_minor, energy_wh, cause, proposal
     FROM break WHERE resolved_at IS NULL ORDER BY leg, code, item_id
 """
+_ANOMALIES = """
+    SELECT code, count(*) AS count FROM anomaly WHERE resolved_at IS NULL GROUP BY code ORDER BY code
+"""
 _STATES = ("invoiced", "external", "wallet", "roaming", "waived", "debt", "pending")
 
 
@@ -84,6 +87,8 @@ async def report(conn: Conn) -> dict[str, Any]:
     cursor = await conn.execute(_PARTS)
     parts = {row["state"]: row["amount"] for row in await cursor.fetchall()}
     hooks = await _one(conn, _HOOKS)
+    cursor = await conn.execute(_ANOMALIES)
+    anomalies = {row["code"]: row["count"] for row in await cursor.fetchall()}
     cursor = await conn.execute(_BREAKS)
     return {
         "sessions": {
@@ -110,6 +115,7 @@ async def report(conn: Conn) -> dict[str, Any]:
             "proved": proved.proved,
         },
         "webhooks": hooks,
+        "anomalies": anomalies,
         "breaks": await cursor.fetchall(),
     }
 

@@ -101,6 +101,16 @@ async def hold_refused(tx: Transaction, effect: Effect, response: dict[str, Any]
         code=str(response.get("code", "declined")),
     )
     payment = await payments.get(tx.conn, effect.subject)
+    if "message" in response:
+        # Not the card's doing: our request or our account is wrong, and every hold will fail.
+        await anomalies.record(
+            tx.conn,
+            at=tx.now,
+            code="hold.failed",
+            subject=payment.id,
+            detail=response,
+            cause=effect.key,
+        )
     row = await sessions.get(tx.conn, payment.session_id)
     if row is not None and row.state == "open":
         await running.remote_stop(tx, row, "hold_declined")

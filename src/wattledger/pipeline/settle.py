@@ -25,6 +25,7 @@ from wattledger.pipeline.world import World
 
 # Read again what was read before, this far back: an item may appear late.
 OVERLAP = timedelta(days=1)
+NIGHTLY, HINTED = "nightly", "hinted"
 
 
 async def ensure_schedule(world: World) -> None:
@@ -39,7 +40,7 @@ async def ensure_schedule(world: World) -> None:
             cursor = await tx.conn.execute(
                 "SELECT FROM effect WHERE lane = %s AND due_at > %s"
                 " AND state NOT IN ('done', 'rejected') LIMIT 1",
-                (_lane(processor.id), now),
+                (f"processor:{processor.id}:{NIGHTLY}", now),
             )
             if await cursor.fetchone() is None:
                 hour = snapshot.policies.reconcile_hour
@@ -55,8 +56,14 @@ def next_reading(now: datetime, time_zone: str, hour: int) -> datetime:
     return at.astimezone(UTC)
 
 
-async def plan_read(tx: Transaction, processor_id: str, due_at: datetime) -> None:
-    """Read the processor's balance at ``due_at``; planned twice, it is read once."""
+async def plan_read(
+    tx: Transaction, processor_id: str, due_at: datetime, *, lane: str = NIGHTLY
+) -> None:
+    """Read the processor's balance at ``due_at``; planned twice, it is read once.
+
+    A reading that a webhook hints at has a lane of its own, because the nightly one is planned
+    long before and would stand in its way.
+    """
     cursor = await tx.conn.execute(
         "SELECT max(created_at) AS last FROM processor_item WHERE processor_id = %s",
         (processor_id,),
@@ -73,7 +80,7 @@ async def plan_read(tx: Transaction, processor_id: str, due_at: datetime) -> Non
         tx.conn,
         kind="stripe.read",
         subject=processor_id,
-        lane=_lane(processor_id),
+        lane=f"processor:{processor_id}:{lane}",
         key=f"{processor_id}:read:{due_at.isoformat()}",
         request={
             "processor_id": processor_id,
@@ -89,6 +96,8 @@ async def read_done(
     tx: Transaction, world: World, effect: Effect, response: dict[str, Any]
 ) -> None:
     """Book what is new; plan the next reading."""
+    # A nightly and a hinted reading may come in at once: they book one after the other.
+    await tx.conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (effect.subject,))
     snapshot = await world.snapshot(tx.now)
     processor = snapshot.get("processor", effect.subject, Processor)
     entity = snapshot.entity(processor.entity) if processor else None
@@ -164,10 +173,6 @@ async def _payout(
         )
         if await ledger.book(tx.conn, entry, tx.now) is not None:
             await tell.payout_paid(tx, world, entity.id, payout, entry)
-
-
-def _lane(processor_id: str) -> str:
-    return f"processor:{processor_id}"
 
 
 def _day(at: datetime, entity: Entity) -> date:

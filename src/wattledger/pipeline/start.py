@@ -109,7 +109,8 @@ async def add_hold(tx: Transaction, session_id: str, contract: Contract) -> None
         "capture_method": "manual",
         "confirm": True,
         "payment_method": contract.payment_method,
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
+        "error_on_requires_action": True,
         "description": f"EV charging {session_id}",
         "metadata": {"payment_id": payment_id, "session_id": session_id, "attempt": "1"},
     }

@@ -31,11 +31,14 @@ _EFFECTS = """
     SELECT id, kind, state, attempt, tries, caused_at, settled_at, due_at, lane_seq
       FROM effect WHERE subject = ANY(%s) ORDER BY id
 """
+# An account's postings of one entry and one side are one line, as in a journal on paper.
 _JOURNAL = """
-    SELECT j.entry_id, j.cause, j.cause_id, j.effective_on, j.posting_no, j.account, j.currency,
-           j.debit_minor, j.credit_minor
+    SELECT j.entry_id, j.cause, j.cause_id, j.effective_on, j.account, j.currency,
+           sum(j.debit_minor)::bigint AS debit_minor, sum(j.credit_minor)::bigint AS credit_minor
       FROM journal_line j WHERE j.cause_id = ANY(%s)
-     ORDER BY j.entry_id, j.posting_no, j.debit_minor = 0
+     GROUP BY j.entry_id, j.cause, j.cause_id, j.effective_on, j.account, j.currency,
+              j.debit_minor = 0
+     ORDER BY j.entry_id, min(j.posting_no), j.debit_minor = 0
 """
 _TARIFF = "SELECT key, body FROM config_version WHERE digest = %s"
 _ANOMALIES = "SELECT * FROM anomaly WHERE subject = ANY(%s) ORDER BY at, id"

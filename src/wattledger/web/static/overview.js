@@ -47,7 +47,8 @@ addEventListener("DOMContentLoaded", () => {
       const position = n.depth === 3 ? "right" : thin ? "top" : "right";
       return { name: n.key, depth: n.depth, value: n.value, itemStyle: { color: css(n.token), borderWidth: 0 },
         label: { position, align: "left", distance: 6, offset: position === "top" ? [-5, 2] : [0, 0],
-          formatter: (thin ? "{n|" + n.name + "} {v|" + n.text + "}" : "{n|" + n.name + "}\n" + (n.energy ? "{v|" + n.energy + "}\n" : "") + "{v|" + n.text + "}") } };
+          ...(position === "top" ? { backgroundColor: css("paper"), padding: [0, 3, 0, 0] } : {}),
+          formatter: (thin && n.depth < 3 ? "{n|" + n.name + "} {v|" + n.text + "}" : "{n|" + n.name + "}\n" + (n.energy ? "{v|" + n.energy + "}\n" : "") + "{v|" + n.text + "}") } };
     });
     const bad = new Set(["debt", "owed", "none"]);
     const halo = { textBorderColor: css("paper"), textBorderWidth: 2 };
