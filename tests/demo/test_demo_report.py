@@ -47,6 +47,11 @@ REPORT: dict[str, Any] = {
 OUTSIDE = {
     "energy_wh": 70_000,
     "refused": 1,
+    "blocked": 1,
+    "remote_stops": 1,
+    "declined": 1,
+    "captures": 4,
+    "cards": 4,
     "cpms_minor": 1_000,
     "captured_minor": 5_000,
     "fees_minor": 200,

@@ -296,9 +296,7 @@ def add_session(
         )  # fmt: skip
 
 
-def add_charge(
-    conn: Conn, drive: Drive, contract: Contract, charge: Charge, age_days: int
-) -> None:
+def add_charge(conn: Conn, drive: Drive, contract: Contract, charge: Charge, age_days: int) -> None:
     """The charge, its collection, its effects, the processor's line, and all entries."""
     raw, charge_id = encode(charge), derive("chg", drive.key)
     day = charge.ended_at.astimezone(ZONE).date()

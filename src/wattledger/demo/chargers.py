@@ -77,6 +77,7 @@ class Record:
     delivered: list[dict[str, Any]] = field(default_factory=list)
     """Per session: key, charge_point_id, transaction_id or external_id, energy_wh."""
     refused: int = 0
+    remote_stops: int = 0
     errors: list[str] = field(default_factory=list)
     done: int = 0
 
@@ -208,6 +209,7 @@ class Simulation:
         energy_wh = 0 if reason == "DeAuthorized" else session.delivered_wh(at)
         state.register_wh = running.start_register_wh + energy_wh
         running.stopped = True
+        self.record.remote_stops += reason == "Remote"
         # Before the message: what the post has delivered does not depend on who was told.
         self._deliver(session, energy_wh, transaction_id=running.transaction_id)
         await point.stop(
@@ -319,6 +321,7 @@ async def replay(plan: Plan, environment: dict[str, str]) -> None:
             "finished": True,
             "delivered": record.delivered,
             "refused": record.refused,
+            "remote_stops": record.remote_stops,
             "errors": record.errors,
         }
     )

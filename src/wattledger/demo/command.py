@@ -19,7 +19,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-import httpx
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -27,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from wattledger.clock import utc_text
 from wattledger.demo import report as reporting
 from wattledger.demo import setup, workspace
-from wattledger.demo.cpms import cpms_amount_minor
+from wattledger.demo.evidence import collect
 from wattledger.demo.plan import Plan, make_plan
 from wattledger.demo.processes import Child, Children, free_ports, read_lines
 from wattledger.errors import ConfigError, ExternalFault
@@ -36,7 +35,6 @@ STRIPE_WEBHOOK_PATH = f"/v1/webhooks/stripe/{setup.PROCESSOR}"
 _START_TIMEOUT_S = 120
 _SILENCE_S = 300
 _SERVE = "import sys; from wattledger.cli.main import main; sys.exit(main())"
-_PAGE = 1000
 
 
 def run(*, sessions: int, data_dir: Path | None, stay: bool, as_json: bool) -> int:
@@ -57,7 +55,7 @@ def run(*, sessions: int, data_dir: Path | None, stay: bool, as_json: bool) -> i
             console.print("Starting the database, the server and the sandbox …")
             _start_servers(children, plan, ports, home, environment)
             chargers, record = _replay(children, plan, ports, home, console)
-            result, found = _collect(plan, record, ports, environment)
+            result, found = collect(plan, record, ports, environment)
             result["seconds"] = round(time.monotonic() - began, 1)
             code = _tell(result, found, record["errors"], as_json)
             if stay:
@@ -143,7 +141,7 @@ def _replay(
         read_lines(chargers, children, lambda line: take(line, advance), _SILENCE_S)
     if chargers.wait(_START_TIMEOUT_S) != 0 or not lines:
         children.check(but=chargers)  # a dead server says more than those who miss it
-        raise chargers.died()
+        raise ExternalFault(f"{chargers.died()}\n{children.tails(but=chargers)}")
     return chargers, lines[0]
 
 
@@ -171,71 +169,6 @@ def _progress(console: Console, count: int) -> Iterator[Callable[[dict[str, Any]
             bar.update(task, completed=line["done"], description=f"{at:%a %d %b %H:%M} UTC")
 
         yield move
-
-
-def _collect(
-    plan: Plan, record: dict[str, Any], ports: setup.Ports, environment: dict[str, str]
-) -> tuple[dict[str, Any], list[reporting.Identity]]:
-    """The server's report, completed with what only the others know, and its identities."""
-    key = environment[setup.DRIVER_KEY_ENV]
-    with (
-        httpx.Client(
-            base_url=ports.http_url,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=60,
-            trust_env=False,
-        ) as server,
-        httpx.Client(base_url=ports.sandbox_url, timeout=60, trust_env=False) as sandbox,
-    ):
-        result = _get(server, "/v1/report")
-        listed = _sessions(server)
-        processor = _get(sandbox, "/_sim/state")["totals"].get("usd", {})
-        books = _get(sandbox, f"/receiver/{setup.TARGET}/_report")
-    delivered = record["delivered"]
-    outside = {
-        "energy_wh": sum(s["energy_wh"] for s in delivered),
-        "refused": record["refused"],
-        "cpms_minor": sum(cpms_amount_minor(s.energy_wh) for s in plan.sessions if s.external),
-        "captured_minor": processor.get("captured_minor", 0),
-        "fees_minor": processor.get("fees_minor", 0),
-        "books_minor": books["total_minor"].get("USD", 0),
-        "books_messages": books["received"],
-        "books_rejected": books["rejected"] + books["conflicting"],
-    }
-    try:
-        result["sessions"] = {"replayed": len(delivered), **result["sessions"]}
-        # Ours, whatever the server says: who replayed them knows how many there were.
-        result["sessions"]["replayed"] = len(delivered)
-        mismatched = reporting.count_mismatches(delivered, listed)
-        result["energy_wh"]["mismatched_sessions"] = mismatched
-        found = reporting.identities(result, outside)
-    except (KeyError, TypeError) as error:
-        raise ExternalFault(
-            f"GET /v1/report lacks what the demo shows: {error!r} in {json.dumps(result)[:2000]}"
-        ) from error
-    return result, found
-
-
-def _sessions(server: httpx.Client) -> list[dict[str, Any]]:
-    """All sessions the server lists, page by page."""
-    found: list[dict[str, Any]] = []
-    after: dict[str, str] = {}
-    while True:
-        items = _get(server, "/v1/sessions", limit=str(_PAGE), **after)["items"]
-        found += items
-        if len(items) < _PAGE:
-            return found
-        after = {"after": items[-1]["id"]}
-
-
-def _get(client: httpx.Client, path: str, **query: str) -> dict[str, Any]:
-    try:
-        answer = client.get(path, params=query)
-    except httpx.HTTPError as error:
-        raise ExternalFault(f"GET {path}: {type(error).__name__}: {error}") from error
-    if not answer.is_success:
-        raise ExternalFault(f"GET {path}: answered {answer.status_code}: {answer.text[:500]}")
-    return msgspec.json.decode(answer.content, type=dict[str, Any])
 
 
 def _tell(

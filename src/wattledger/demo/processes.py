@@ -126,6 +126,11 @@ class Children:
             if child is not but and not child.running:
                 raise child.died()
 
+    def tails(self, *, but: Child) -> str:
+        """The last words of all of them other than ``but``."""
+        others = [child for child in self._started if child is not but]
+        return "\n".join(f"{child.name} said last:\n{child.tail()}" for child in others)
+
     def __enter__(self) -> Self:
         return self
 

@@ -103,7 +103,8 @@ def _place(session: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def identities(report: Mapping[str, Any], outside: Figures) -> list[Identity]:
     """What has to hold. ``outside`` is what the other processes say of themselves:
-    ``energy_wh`` and ``refused`` (charge points), ``cpms_minor``, ``captured_minor`` and
+    ``energy_wh``, ``refused`` and ``remote_stops`` (charge points), ``blocked``, ``declined`` and
+    ``cards`` (how many such drivers came), ``cpms_minor``, ``captures``, ``captured_minor`` and
     ``fees_minor`` (processor), ``books_minor``, ``books_messages`` and ``books_rejected``.
     """
     money = report["money"]
@@ -111,6 +112,10 @@ def identities(report: Mapping[str, Any], outside: Figures) -> list[Identity]:
     ledger, webhooks = report["ledger"], report["webhooks"]
     return [
         *_of_sessions(report["sessions"], report["energy_wh"], outside),
+        # Sums agree also when nothing at all is collected: these count that it was.
+        _between(outside, "refused", "blocked"),
+        _between(outside, "remote_stops", "declined"),
+        _between(outside, "captures", "cards"),
         Identity("money", _parts(money, "charged"), _parts(money, _ROUTES), currency),
         Identity(
             "money",
@@ -145,6 +150,21 @@ def _of_sessions(sessions: Figures, energy_wh: Figures, outside: Figures) -> lis
         _against(energy_wh, "delivered", "charge points' own", outside["energy_wh"], "Wh"),
         Identity("energy", _parts(energy_wh, "mismatched_sessions"), (_ZERO,)),
     ]
+
+
+_SHOWN = {
+    "refused": "refused at the posts",
+    "blocked": "drivers with a blocked token",
+    "remote_stops": "stopped from afar",
+    "declined": "drivers with a declined card",
+    "captures": "captures at the processor",
+    "cards": "drivers with a good card",
+}
+
+
+def _between(outside: Figures, left: str, right: str) -> Identity:
+    sides = [(Part(_SHOWN[name], outside[name]),) for name in (left, right)]
+    return Identity("drivers", sides[0], sides[1])
 
 
 def _against(of: Figures, name: str, whose: str, value: int, unit: str = "count") -> Identity:

@@ -9,7 +9,7 @@ import msgspec
 
 from wattledger.web.places import Conn, Entity
 
-ROWS = 100
+ROWS = 60
 WORDS = {
     "receivable.driver": "Owed by drivers",
     "receivable.account": "Owed by accounts",

@@ -57,7 +57,7 @@ addEventListener("DOMContentLoaded", () => {
       tooltip: { ...theme().tooltip, formatter: (p) => p.dataType === "edge"
         ? tip(kind[p.data.source].name + " → " + kind[p.data.target].name, [["", money(p.data.value, d.currency)]])
         : tip(kind[p.name].name, [["", kind[p.name].text]]) },
-      series: [{ type: "sankey", left: 0, right: 158, top: 20, bottom: 8, nodeWidth: 9, nodeGap: 30, nodeAlign: "left",
+      series: [{ type: "sankey", left: 0, right: 158, top: 20, bottom: 24, nodeWidth: 9, nodeGap: 30, nodeAlign: "left",
         layoutIterations: 0, draggable: false, emphasis: { focus: "adjacency" }, data: nodes,
         links: d.links.map(([source, target, value]) => ({ source, target, value, lineStyle: {
           color: source === "energy" || bad.has(target) ? css(kind[target].token) : "source",

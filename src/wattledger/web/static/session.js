@@ -42,7 +42,7 @@ addEventListener("DOMContentLoaded", () => {
     const h = chart.getHeight(), small = narrow(), pad = Math.max(Math.round((d.end - d.start) / 60), 10);
     const x0 = d.start - pad, x1 = d.end + pad, left = 52, right = 16;
     const costs = d.cost.length > 0;
-    const g1 = 18, h1 = h * (costs ? 0.5 : 0.78), g2 = g1 + h1 + 10, h2 = 22, g3 = g2 + h2 + 40, h3 = Math.max(h - g3 - 26, 10);
+    const g1 = 18, h1 = costs ? h * 0.5 : h - 84, g2 = g1 + h1 + 10, h2 = 22, g3 = g2 + h2 + 40, h3 = Math.max(h - g3 - 26, 10);
     const scale = 10 ** new Intl.NumberFormat("en", { style: "currency", currency: d.currency }).resolvedOptions().maximumFractionDigits;
     const paint = (from, to, color, label) => [{ xAxis: from, itemStyle: { color: css(color) },
       label: { show: !!label, position: "insideTopLeft", color: css("ink-2"), fontSize: 12, formatter: label || "" } }, { xAxis: to }];
