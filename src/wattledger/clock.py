@@ -27,7 +27,7 @@ class SystemClock:
 
 
 class DrivenClock:
-    """Business time stands still until it is moved: demo, simulations, tests. It never goes back."""
+    """Business time stands still until it is moved (demo, simulations, tests), never back."""
 
     def __init__(self, start: datetime) -> None:
         self._now = require_utc(start)

@@ -135,7 +135,29 @@ def versions(config: Config) -> list[Version]:
     return sorted(found, key=lambda v: (v.kind, v.key))
 
 
+def _check_exposure(config: Config) -> None:
+    """Beyond loopback everybody has to say who they are."""
+    host = config.server.host
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return
+    if config.server.page_password_env is None:
+        raise BadInput(
+            "$.server.page_password_env",
+            None,
+            f"the name of an environment variable with the page's password: {host} is not loopback",
+        )
+    for i, site in enumerate(config.site):
+        for j, point in enumerate(site.charge_points):
+            if point.auth is None:
+                raise BadInput(
+                    f"$.site[{i}].charge_points[{j}].auth",
+                    None,
+                    f"what `wattledger hash-password` prints: {host} is not loopback",
+                )
+
+
 def _check(config: Config) -> None:
+    _check_exposure(config)
     ids = {
         kind: check_ids(f"$.{kind}", [row.id for row in getattr(config, kind)])
         for kind in ("entity", "site", "plan", "account", "processor", "target", "tariff")

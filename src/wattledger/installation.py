@@ -38,14 +38,14 @@ def open_database(config: Config, beside: Path) -> Database:
             secret(section.owner_dsn_env) if section.owner_dsn_env else None,
             secret(section.reader_dsn_env) if section.reader_dsn_env else None,
         )
-    return Database.embedded((beside / section.data_dir).absolute())
+    return Database.embedded(Path(os.path.abspath(beside / section.data_dir)))
 
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[tuple[Config, Database]]:
     """The configuration and its migrated database; our share of it is given up at the end."""
     config = read(path)
-    database = open_database(config, path.absolute().parent)
+    database = open_database(config, path.parent)
     try:
         migrate(database.conninfo(Role.OWNER))
         yield config, database

@@ -115,7 +115,9 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         log.info("configuration: %d changes", len(changes))
         world = World(Work(app_pool, clock, options.checkpoint))
         await world.refresh()
-        journal = await stack.enter_async_context(Journal(app_pool))
+        journal = await stack.enter_async_context(
+            Journal(app_pool, config.server.frame_retention_days)
+        )
         gateway = Gateway(world, journal) if "gateway" in options.roles else None
         http = await stack.enter_async_context(httpx.AsyncClient())
         gates = AllGates(world, gateway, http)
@@ -132,7 +134,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
             conductor = Conductor(worker, advance, clock.now, follow.to)
         else:
             await stack.enter_async_context(_background(worker.run(), "worker"))
-        listening = _listen(database, world, worker)
+        listening = _listen(database, world, worker, plans="worker" in options.roles)
         await stack.enter_async_context(_background(listening, "listen"))
         ports: dict[str, int] = {}
         if gateway is not None:
@@ -144,8 +146,12 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
             state = State(
                 world, reader, Keys(config.api_key, secret), secret, worker.wake.set, conductor
             )
-            app = make_app(state, page_routes(reader, clock, live))
+            password = config.server.page_password_env
+            app = make_app(
+                state, page_routes(reader, clock, live), secret(password) if password else None
+            )
             ports["http_port"] = await stack.enter_async_context(_http(app, config))
+            stack.callback(live.close)
         yield ports
 
 
@@ -165,6 +171,10 @@ async def _clock(config: Config, options: Options, pool: Pool) -> Clock:
     """The machine's clock, or a driven one that goes on from where it stood."""
     if config.server.clock == "system":
         return SystemClock()
+    if options.roles != frozenset(ROLES):
+        raise ConfigError(
+            'server.clock = "driven" needs all roles in one process: leave --role out'
+        )
     async with pool.connection() as conn:
         cursor = await conn.execute("SELECT now FROM driven_clock")
         row = await cursor.fetchone()
@@ -207,7 +217,7 @@ class _Followers:
         return done
 
 
-async def _listen(database: Database, world: World, worker: Worker) -> None:
+async def _listen(database: Database, world: World, worker: Worker, *, plans: bool) -> None:
     """Hear of new configuration and new effects; on a lost connection, connect again."""
     while True:
         try:
@@ -217,6 +227,8 @@ async def _listen(database: Database, world: World, worker: Worker) -> None:
                 async for notice in conn.notifies():
                     if notice.channel == "wattledger_config":
                         await world.refresh()
+                        if plans:
+                            await ensure_schedule(world)
                     worker.wake.set()
         except (OperationalError, OSError):
             log.warning("lost the database's notices, connecting again")
@@ -265,3 +277,5 @@ def _check_secrets(config: Config) -> None:
         secret(target.secret_env)
     for key in config.api_key:
         secret(key.key_env)
+    if config.server.page_password_env:
+        secret(config.server.page_password_env)

@@ -92,6 +92,7 @@ async def test_one_session_sends_what_a_charge_point_sends(plan: Plan, idler: Se
             "transaction_id": 1,
             "external_id": None,
             "energy_wh": idler.energy_wh,
+            "stopped_from_afar": False,
         }
     ]
     assert said[-1]["done"] == said[-1]["of"] == 1
@@ -131,6 +132,7 @@ async def test_a_remote_stop_ends_it_half_a_minute_later(plan: Plan, idler: Sess
     assert at == idler.arrival + timedelta(seconds=31)
     delivered_wh = idler.power_w * 31 // 3600
     assert simulation.record.delivered[0]["energy_wh"] == delivered_wh
+    assert simulation.record.delivered[0]["stopped_from_afar"] is True
     assert fake.actions(idler.charge_point_id)[-3:] == [
         "StopTransaction",
         "Finishing",

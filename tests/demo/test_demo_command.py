@@ -13,11 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from wattledger.demo import command
+from wattledger.demo import command, drivers
 from wattledger.demo import run as run_demo
 from wattledger.errors import BadInput, ExternalFault
 
+# The stand-in knows no cards: every driver is of the fleet, or blocked.
+CAST = [drivers.Driver.FLEET] * 95 + [drivers.Driver.BLOCKED] * 5
 FAKE_SERVER = Path(__file__).with_name("fake_server.py")
+
+
+@pytest.fixture(autouse=True)
+def _no_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drivers, "_SLOTS", CAST)
 
 
 def serve(how: str) -> str:
@@ -89,7 +96,8 @@ def test_while_it_stays_up_a_signal_ends_it_and_its_processes(
         pytest.skip("without util-linux' setpriv the children outlive a kill -9")
     home = tmp_path / "demo"
     script = (
-        "import sys; from pathlib import Path; from wattledger.demo import command, run;"
+        "import sys; from pathlib import Path; from wattledger.demo import command, drivers, run;"
+        " drivers._SLOTS = [drivers.Driver.FLEET] * 100;"
         f" command._SERVE = {serve('right')!r};"
         f" sys.exit(run(sessions=3, data_dir=Path({str(home)!r}), stay=True, as_json=False))"
     )

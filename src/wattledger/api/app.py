@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from wattledger.api import hooks, sessions
 from wattledger.api.answers import error_answer, json_answer
+from wattledger.api.password import PagePassword
 from wattledger.api.report import report
 from wattledger.api.state import State
 from wattledger.clock import utc_text
@@ -21,8 +22,10 @@ from wattledger.pipeline.reconcile import reconcile
 from wattledger.wire.numbers import decode_json, parse_time
 
 
-def make_app(state: State, page: Sequence[BaseRoute], **options: Any) -> Starlette:
-    """The application; ``page`` are the routes of the page."""
+def make_app(
+    state: State, page: Sequence[BaseRoute], page_password: str | None = None
+) -> Starlette:
+    """The application; ``page`` are the routes of the page, behind ``page_password`` if any."""
     routes: list[BaseRoute] = [
         Route("/v1/health", health),
         Route("/v1/sessions", sessions.post, methods=["POST"]),
@@ -34,7 +37,10 @@ def make_app(state: State, page: Sequence[BaseRoute], **options: Any) -> Starlet
         Route("/v1/webhooks/stripe/{processor_id}", hooks.from_stripe, methods=["POST"]),
         *page,
     ]
-    app = Starlette(routes=routes, exception_handlers={WattledgerError: error_answer}, **options)
+    guard = [Middleware(PagePassword, password=page_password)] if page_password else []
+    app = Starlette(
+        routes=routes, exception_handlers={WattledgerError: error_answer}, middleware=guard
+    )
     app.state.wattledger = state
     return app
 

@@ -71,7 +71,8 @@ _BREAKS = """
     FROM break WHERE resolved_at IS NULL ORDER BY leg, code, item_id
 """
 _ANOMALIES = """
-    SELECT code, count(*) AS count FROM anomaly WHERE resolved_at IS NULL GROUP BY code ORDER BY code
+    SELECT code, count(*) AS count FROM anomaly WHERE resolved_at IS NULL
+    GROUP BY code ORDER BY code
 """
 _STATES = ("invoiced", "external", "wallet", "roaming", "waived", "debt", "pending")
 

@@ -62,8 +62,10 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )  # fmt: skip
     parser.add_argument("--sessions", type=int, default=260, metavar="N",
                         help="how many session attempts to replay (default: 260)")  # fmt: skip
-    parser.add_argument("--data", type=Path, default=None, metavar="DIR",
-                        help="where its files go (default: .wattledger/demo); emptied first")  # fmt: skip
+    parser.add_argument(
+        "--data", type=Path, default=None, metavar="DIR",
+        help="where its files go (default: .wattledger/demo); emptied first",
+    )  # fmt: skip
     parser.add_argument("--stay", action="store_true",
                         help="leave the page up afterwards, until Ctrl-C")  # fmt: skip
     _json_option(parser)
@@ -129,8 +131,10 @@ def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
                         help="run only this part; may be given more than once")  # fmt: skip
     parser.add_argument("--business-time", metavar="TIME",
                         help="where a driven clock starts (server.clock = \"driven\")")  # fmt: skip
-    parser.add_argument("--json-ready", action="store_true",
-                        help="print one JSON line with the ports when everything listens")  # fmt: skip
+    parser.add_argument(
+        "--json-ready", action="store_true",
+        help="print one JSON line with the ports when everything listens",
+    )  # fmt: skip
     parser.add_argument("--log-level", default="info",
                         choices=("debug", "info", "warning", "error"))  # fmt: skip
     parser.add_argument("--kill-at", default=os.environ.get("WATTLEDGER_KILL_AT"),

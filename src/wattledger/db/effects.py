@@ -97,7 +97,8 @@ async def add(
     # Two transactions appending to one lane take turns, else both would draw the same lane_seq.
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (lane,))
     cursor = await conn.execute(
-        "INSERT INTO effect (kind, subject, lane, lane_seq, attempt, key, request, due_at, caused_at)"
+        "INSERT INTO effect"
+        " (kind, subject, lane, lane_seq, attempt, key, request, due_at, caused_at)"
         " SELECT %s, %s, %s, COALESCE(max(lane_seq), 0) + 1, %s, %s, %s, %s, %s"
         " FROM effect WHERE lane = %s ON CONFLICT (key) DO NOTHING",
         (kind, subject, lane, attempt, key, Jsonb(request), due_at, caused_at, lane),

@@ -75,9 +75,9 @@ class Record:
     """What the charge points and the CPMS say themselves, for comparison with the bills."""
 
     delivered: list[dict[str, Any]] = field(default_factory=list)
-    """Per session: key, charge_point_id, transaction_id or external_id, energy_wh."""
+    """Per session: key, charge_point_id, transaction_id or external_id, energy_wh, and
+    whether it was stopped from afar."""
     refused: int = 0
-    remote_stops: int = 0
     errors: list[str] = field(default_factory=list)
     done: int = 0
 
@@ -209,11 +209,11 @@ class Simulation:
         energy_wh = 0 if reason == "DeAuthorized" else session.delivered_wh(at)
         state.register_wh = running.start_register_wh + energy_wh
         running.stopped = True
-        self.record.remote_stops += reason == "Remote"
         # Before the message: what the post has delivered does not depend on who was told.
-        self._deliver(session, energy_wh, transaction_id=running.transaction_id)
+        transaction_id = running.transaction_id
+        self._deliver(session, energy_wh, transaction_id=transaction_id, remote=reason == "Remote")
         await point.stop(
-            running.transaction_id,
+            transaction_id,
             token=session.token if reason == "Local" else None,
             reason=reason,
             began=(session.arrival, running.start_register_wh),
@@ -280,6 +280,7 @@ class Simulation:
         transaction_id: int | None = None,
         external_id: str | None = None,
         refused: bool = False,
+        remote: bool = False,
     ) -> None:
         record = self.record
         record.refused += refused
@@ -291,6 +292,7 @@ class Simulation:
                 "transaction_id": transaction_id,
                 "external_id": external_id,
                 "energy_wh": energy_wh,
+                "stopped_from_afar": remote,
             }
         )
         of = len(self._plan.sessions)
@@ -321,7 +323,6 @@ async def replay(plan: Plan, environment: dict[str, str]) -> None:
             "finished": True,
             "delivered": record.delivered,
             "refused": record.refused,
-            "remote_stops": record.remote_stops,
             "errors": record.errors,
         }
     )

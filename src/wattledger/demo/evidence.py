@@ -43,12 +43,13 @@ def collect(
             if entry["status"] == 200 and not entry["replayed"]
         ]
     delivered = record["delivered"]
+    afar = {s["key"] for s in delivered if s["stopped_from_afar"]}
     cast = Counter(session.driver for session in plan.sessions)
     outside = {
         "energy_wh": sum(s["energy_wh"] for s in delivered),
         "refused": record["refused"],
         "blocked": cast[Driver.BLOCKED],
-        "remote_stops": record["remote_stops"],
+        "remote_stops": sum(s.key in afar for s in plan.sessions if s.driver is Driver.DECLINED),
         "declined": cast[Driver.DECLINED],
         "captures": len(captures),
         "cards": cast[Driver.WALK_UP] + cast[Driver.MEMBER],
@@ -63,6 +64,8 @@ def collect(
         result["sessions"] = {"replayed": len(delivered), **result["sessions"]}
         # Ours, whatever the server says: who replayed them knows how many there were.
         result["sessions"]["replayed"] = len(delivered)
+        # For a declined hold, or because the running cost came close to the hold.
+        result["sessions"]["stopped_from_afar"] = len(afar)
         mismatched = count_mismatches(delivered, listed)
         result["energy_wh"]["mismatched_sessions"] = mismatched
         found = identities(result, outside)
@@ -85,7 +88,7 @@ def _sessions(server: httpx.Client) -> list[dict[str, Any]]:
         after = {"after": items[-1]["id"]}
 
 
-def _get(client: httpx.Client, path: str, **query: str) -> Any:
+def _get(client: httpx.Client, path: str, /, **query: str) -> Any:
     try:
         answer = client.get(path, params=query)
     except httpx.HTTPError as error:

@@ -155,7 +155,7 @@ def _of_sessions(sessions: Figures, energy_wh: Figures, outside: Figures) -> lis
 _SHOWN = {
     "refused": "refused at the posts",
     "blocked": "drivers with a blocked token",
-    "remote_stops": "stopped from afar",
+    "remote_stops": "declined and stopped from afar",
     "declined": "drivers with a declined card",
     "captures": "captures at the processor",
     "cards": "drivers with a good card",
@@ -193,6 +193,11 @@ def show(report: Mapping[str, Any], found: Sequence[Identity], console: Console)
     for entry in report["breaks"]:
         console.print(f"[red]break[/] {entry}", markup=True, highlight=False)
     ledger = report["ledger"]
+    console.print(
+        f"{report['sessions'].get('stopped_from_afar', 0)} sessions were stopped from afar: the "
+        "hold was declined, or the running cost came close to it.",
+        highlight=False,
+    )
     console.print(
         f"{ledger['entries']:,} ledger entries with {ledger['postings']:,} postings, "
         f"{report['webhooks']['sent']:,} webhooks, {report['seconds']} s.",

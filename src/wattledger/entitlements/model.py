@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from wattledger.contract import Route
 from wattledger.section import Section
 
@@ -47,7 +49,7 @@ class Plan(Section, frozen=True):
     name: str
     route: Route
     discount_percent: str = "0"
-    tariffs: dict[str, str] = {}
+    tariffs: dict[str, str] = msgspec.field(default_factory=dict)
     """Site id -> tariff id, where this plan has another tariff than the site's."""
 
 

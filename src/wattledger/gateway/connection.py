@@ -169,7 +169,8 @@ class Connection:
         now = self._world.now
         async with self._world.work.pool.connection() as conn:
             await conn.execute(
-                "INSERT INTO charge_point_state (charge_point_id, connected, vendor, model, heard_at)"
+                "INSERT INTO charge_point_state"
+                " (charge_point_id, connected, vendor, model, heard_at)"
                 " VALUES (%s, true, %s, %s, %s) ON CONFLICT (charge_point_id) DO UPDATE"
                 " SET connected = true, vendor = EXCLUDED.vendor, model = EXCLUDED.model,"
                 " heard_at = EXCLUDED.heard_at",

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import websockets.asyncio.server as ws
+from psycopg_pool import PoolClosed
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -102,6 +103,17 @@ class Gateway:
         finally:
             if self._connections.get(charge_point_id) is connection:
                 del self._connections[charge_point_id]
+                await self._gone(charge_point_id)
+
+    async def _gone(self, charge_point_id: str) -> None:
+        try:
+            async with self._world.work.pool.connection() as conn:
+                await conn.execute(
+                    "UPDATE charge_point_state SET connected = false WHERE charge_point_id = %s",
+                    (charge_point_id,),
+                )
+        except PoolClosed:
+            log.debug("%s left while we were closing", charge_point_id)
 
     async def _admit(self, socket: ws.ServerConnection, request: Request) -> Response | None:
         charge_point_id = _charge_point_id(request)

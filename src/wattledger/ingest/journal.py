@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection, OperationalError
@@ -35,8 +35,13 @@ class RawFrame(NamedTuple):
 class Journal:
     """Collects frames of one process and commits them in batches."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[dict[str, Any]]],
+        retention_days: int = 90,
+    ) -> None:
         self._pool = pool
+        self._retention = timedelta(days=retention_days)
         self._waiting: list[tuple[RawFrame, asyncio.Future[None] | None]] = []
         self._wake = asyncio.Event()
         self._days: set[date] = set()
@@ -75,6 +80,10 @@ class Journal:
                     log.exception("frames can't be written, trying again")
                     await asyncio.sleep(_RETRY_S)
                     continue
+                except Exception:
+                    # One frame that the database can't hold must not hold up the others.
+                    log.exception("a batch of frames is written one by one")
+                    await self._one_by_one(batch)
                 del self._waiting[: len(batch)]
                 for _, done in batch:
                     if done is not None and not done.done():
@@ -82,12 +91,22 @@ class Journal:
             if self._closing:
                 return
 
+    async def _one_by_one(self, batch: list[tuple[RawFrame, asyncio.Future[None] | None]]) -> None:
+        for frame, done in batch:
+            try:
+                await self._write([frame])
+            except Exception as error:
+                log.exception("a frame of %s is not journalled", frame.charge_point_id)
+                if done is not None and not done.done():
+                    done.set_exception(error)
+
     async def _write(self, frames: Iterable[RawFrame]) -> None:
         rows = list(frames)
         new_days = {row.received_at.date() for row in rows} - self._days
         async with self._pool.connection() as conn:
             for day in sorted(new_days):
                 await conn.execute("SELECT ensure_frame_day(%s)", (day,))
+                await conn.execute("SELECT drop_frames_before(%s)", (day - self._retention,))
             async with (
                 conn.cursor() as cursor,
                 cursor.copy(

@@ -93,7 +93,7 @@ _CHECKS = (
     ),
     (
         "charge.document",
-        "SELECT id AS subject, 'its document does not have the digest it was stored with' AS message"
+        "SELECT id AS subject, 'its document does not have its digest any more' AS message"
         " FROM charge WHERE encode(sha256(document), 'hex') <> document_digest",
     ),
 )

@@ -34,6 +34,9 @@ _REFUSED = {
     "stripe.release": collect.release_refused,
 }
 ATTEMPTS_MAX = 5
+# After so many tries without an answer (minutes, by the backoff) a person is shown it; it goes on
+# being tried.
+TRIES_SHOWN = 12
 
 
 async def take(world: World, effect: Effect, outcome: Outcome) -> None:
@@ -107,6 +110,15 @@ async def _later(tx: Transaction, effect: Effect, outcome: Unknown | NotSent) ->
     # its effect. Only what was never in doubt goes back to pending.
     doubtful = isinstance(outcome, Unknown) or effect.resolving
     state = "unknown" if doubtful else "pending"
+    if effect.tries == TRIES_SHOWN:
+        await anomalies.record(
+            tx.conn,
+            at=tx.now,
+            code="effect.stuck",
+            subject=effect.subject,
+            detail={"kind": effect.kind, "key": effect.key, "why": outcome.why},
+            cause=effect.key,
+        )
     wait_ms = effects.backoff_ms(effect.tries)
     await effects.put_back(tx.conn, effect, state, wait_ms=wait_ms, why=outcome.why)
 

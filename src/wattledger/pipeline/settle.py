@@ -97,7 +97,9 @@ async def read_done(
 ) -> None:
     """Book what is new; plan the next reading."""
     # A nightly and a hinted reading may come in at once: they book one after the other.
-    await tx.conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (effect.subject,))
+    await tx.conn.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (effect.subject,)
+    )
     snapshot = await world.snapshot(tx.now)
     processor = snapshot.get("processor", effect.subject, Processor)
     entity = snapshot.entity(processor.entity) if processor else None

@@ -139,34 +139,37 @@ class StripeGate:
 
 
 async def _guarded(call: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """What an error of the SDK says about the outcome."""
+    """The call's outcome; an error of the SDK says what is known of it."""
     try:
         return await call()
-    except stripe.CardError as error:
-        body: dict[str, Any] = error.json_body or {}
+    except stripe.StripeError as error:
+        return _outcome_of(error)
+
+
+def _outcome_of(error: stripe.StripeError) -> Outcome:
+    outcome: Outcome = Unknown(f"answered {error.http_status or 500}", look_up=True)
+    if isinstance(error, stripe.CardError):
+        body: Any = error.json_body or {}
         intent = body.get("error", {}).get("payment_intent") or {}
-        return Rejected(
-            {
-                "code": getattr(error, "decline_code", None) or error.code or "card_declined",
-                "intent_id": intent.get("id"),
-            }
-        )
-    except stripe.RateLimitError:
-        return NotSent("the processor's rate limit")
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        return NotSent(f"the processor does not accept our key: {error.user_message or error}")
-    except stripe.IdempotencyError:
-        return NotSent("the key is in use by a call that still runs")
-    except stripe.InvalidRequestError as error:
+        code = getattr(error, "decline_code", None) or error.code or "card_declined"
+        outcome = Rejected({"code": code, "intent_id": intent.get("id")})
+    elif isinstance(error, stripe.RateLimitError):
+        outcome = NotSent("the processor's rate limit")
+    elif isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+        outcome = NotSent(f"the processor does not accept our key: {error.user_message or error}")
+    elif isinstance(error, stripe.IdempotencyError):
+        outcome = Unknown("the key was used for another request", look_up=True)
+    elif isinstance(error, stripe.InvalidRequestError):
         if error.code == "payment_intent_unexpected_state":
-            return Unknown("the intent is in another state than we thought", look_up=True)
-        return Rejected({"code": error.code or "invalid_request", "message": str(error)})
-    except stripe.APIConnectionError as error:
-        return Unknown(f"no answer: {type(error).__name__}")
-    except stripe.APIError as error:
-        if error.http_status == 409:
-            return Unknown("the processor still works on an earlier call under this key")
-        return Unknown(f"answered {error.http_status or 500}", look_up=True)
+            outcome = Unknown("the intent is in another state than we thought", look_up=True)
+        else:
+            code = error.code or "invalid_request"
+            outcome = Rejected({"code": code, "message": str(error)})
+    elif isinstance(error, stripe.APIConnectionError):
+        outcome = Unknown(f"no answer: {type(error).__name__}")
+    elif error.http_status == 409:
+        outcome = Unknown("the processor still works on an earlier call under this key")
+    return outcome
 
 
 def _held(intent: stripe.PaymentIntent) -> Outcome:

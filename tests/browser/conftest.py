@@ -1,0 +1,97 @@
+"""A real Chromium on a real server. What is missing for it is installed where we may, or named."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
+from starlette.applications import Starlette
+
+from wattledger.clock import DrivenClock
+from wattledger.db.connect import Database
+from wattledger.db.roles import Role
+from wattledger.web import Live, page_routes
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
+from seed import NOW, network  # noqa: E402
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; as root with apt-get it is installed when there is none."""
+    path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+    if not Path(path).exists() and os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", *command], check=False, capture_output=True)
+    if not Path(path).exists():
+        pytest.fail(
+            f"no browser at {path}: install chromium, or set CHROMIUM to its path", pytrace=False
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One browser for all tests."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def address(database: Database) -> Iterator[str]:
+    """The pages, served on a free port over the seeded network, with the live connection."""
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        network(conn)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(database, port, stop)), daemon=True)
+    thread.start()
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    stop.set()
+    thread.join(10)
+
+
+async def _serve(database: Database, port: int, stop: threading.Event) -> None:
+    pool = await database.open_pool(Role.READER, 1, 5)
+    live = Live(database.conninfo(Role.READER))
+    async with pool, live:
+        app = Starlette(routes=page_routes(pool, DrivenClock(NOW), live))
+        config = uvicorn.Config(app, port=port, log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve())
+        while not stop.is_set():
+            await asyncio.sleep(0.05)
+        live.close()
+        server.should_exit = True
+        server.force_exit = True
+        await task
