@@ -10,19 +10,21 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from wattledger import money
 from wattledger.accounting.model import Target, check_target
 from wattledger.contract import Route
 from wattledger.entitlements.model import Account, ChargePoint, Entity, Plan, Policies, Site
 from wattledger.errors import BadInput, ConfigError
 from wattledger.payments.model import HoldStep, Processor, check_processor
 from wattledger.section import (
+    Positive,
     Section,
     Version,
+    bad_input,
+    check_currency,
     check_ids,
     check_known,
     check_percent,
@@ -50,15 +52,21 @@ __all__ = [
 ]
 
 
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+_ROUTES = frozenset({Route.CARD, Route.INVOICE, Route.EXTERNAL, Route.FREE})
+
+
 class Server(Section, frozen=True):
     """Where we listen. Beyond loopback only when these say so."""
 
     host: str = "127.0.0.1"
-    ocpp_port: int = 8016
-    http_port: int = 8080
+    ocpp_port: Port = 8016
+    http_port: Port = 8080
     clock: Literal["system", "driven"] = "system"
     clock_followers: tuple[str, ...] = ()
-    frame_retention_days: int = 90
+    frame_retention_days: Positive = 90
     page_password_env: str | None = None
 
 
@@ -118,7 +126,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     try:
         config = msgspec.convert(rest, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error)) from None
+        raise bad_input(error, Config) from None
     read_tariffs = tuple(read_tariff(t, f"$.tariff[{i}]") for i, t in enumerate(tariffs))
     config = msgspec.structs.replace(config, tariff=read_tariffs)
     _check(config)
@@ -165,7 +173,7 @@ def _check(config: Config) -> None:
     check_ids("$.site.charge_points", [c.id for s in config.site for c in s.charge_points])
     for i, entity in enumerate(config.entity):
         check_zone(f"$.entity[{i}].time_zone", entity.time_zone)
-        money.exponent(entity.currency)
+        check_currency(f"$.entity[{i}].currency", entity.currency)
     for i, processor in enumerate(config.processor):
         path = f"$.processor[{i}]"
         check_known(f"{path}.entity", processor.entity, ids["entity"], "entity")
@@ -174,9 +182,14 @@ def _check(config: Config) -> None:
         _check_site(config, ids, f"$.site[{i}]", site)
     for i, plan in enumerate(config.plan):
         check_percent(f"$.plan[{i}].discount_percent", plan.discount_percent)
+        if plan.route not in _ROUTES:
+            expected = "one of " + ", ".join(sorted(_ROUTES)) + " (others are not built yet)"
+            raise BadInput(f"$.plan[{i}].route", str(plan.route), expected)
         for site_id, tariff_id in plan.tariffs.items():
             check_known(f"$.plan[{i}].tariffs", site_id, ids["site"], "site")
-            check_known(f"$.plan[{i}].tariffs.{site_id}", tariff_id, ids["tariff"], "tariff")
+            path = f"$.plan[{i}].tariffs.{site_id}"
+            check_known(path, tariff_id, ids["tariff"], "tariff")
+            _check_currency(config, path, tariff_id, site_id)
     _check_accounts(config, ids)
     for i, target in enumerate(config.target):
         check_known(f"$.target[{i}].entity", target.entity, ids["entity"], "entity")
@@ -188,10 +201,7 @@ def _check_site(config: Config, ids: dict[str, set[str]], path: str, site: Site)
     check_known(f"{path}.tariff", site.tariff, ids["tariff"], "tariff")
     check_zone(f"{path}.time_zone", site.time_zone)
     check_percent(f"{path}.tax_percent", site.tax_percent)
-    currency = _entity(config, site.entity).currency
-    tariff = next(t for t in config.tariff if t.id == site.tariff)
-    if tariff.currency != currency:
-        raise BadInput(f"{path}.tariff", tariff.currency, f"a tariff in {currency}")
+    _check_currency(config, f"{path}.tariff", site.tariff, site.id)
     if site.processor is not None:
         check_known(f"{path}.processor", site.processor, ids["processor"], "processor")
         owner = next(p.entity for p in config.processor if p.id == site.processor)
@@ -202,6 +212,15 @@ def _check_site(config: Config, ids: dict[str, set[str]], path: str, site: Site)
     for i, point in enumerate(site.charge_points):
         if point.power_w <= 0:
             raise BadInput(f"{path}.charge_points[{i}].power_w", point.power_w, "a positive power")
+
+
+def _check_currency(config: Config, path: str, tariff_id: str, site_id: str) -> None:
+    """A tariff is in the currency of the entity whose site it is used at."""
+    site = next(s for s in config.site if s.id == site_id)
+    currency = _entity(config, site.entity).currency
+    tariff = next(t for t in config.tariff if t.id == tariff_id)
+    if tariff.currency != currency:
+        raise BadInput(path, tariff.currency, f"a tariff in {currency}")
 
 
 def _check_accounts(config: Config, ids: dict[str, set[str]]) -> None:

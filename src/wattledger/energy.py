@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 import msgspec
 
@@ -12,6 +13,9 @@ from wattledger.errors import BadInput
 _FACTOR_WH = {"Wh": Decimal(1), "kWh": Decimal(1000)}
 # 10 GWh: no single meter of a charge point counts further in its life.
 REGISTER_MAX_WH = 10_000_000_000
+# Bounded, so that all that follows is exact: 1e999999 and a thousand digits are no reading.
+_READING = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,2})?")
+_EXACT = Context(prec=200)
 
 
 def register_wh(value: str, unit: str = "Wh", path: str = "value") -> int:
@@ -24,13 +28,13 @@ def register_wh(value: str, unit: str = "Wh", path: str = "value") -> int:
     factor = _FACTOR_WH.get(unit)
     if factor is None:
         raise BadInput(path, unit, "a unit of active energy: Wh or kWh")
-    try:
-        reading = Decimal(value.strip())
-    except ArithmeticError:
-        raise BadInput(path, value, "a decimal number") from None
-    if not reading.is_finite() or reading < 0 or reading * factor > REGISTER_MAX_WH:
-        raise BadInput(path, value, f"a finite reading from 0 to {REGISTER_MAX_WH} Wh")
-    return int((reading * factor).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    text = value.strip()
+    if not _READING.fullmatch(text):
+        raise BadInput(path, value, "a decimal number of 20 digits at most")
+    reading_wh = _EXACT.multiply(Decimal(text), factor)
+    if not 0 <= reading_wh <= REGISTER_MAX_WH:
+        raise BadInput(path, value, f"a reading from 0 to {REGISTER_MAX_WH} Wh")
+    return int(reading_wh.quantize(Decimal(1), rounding=ROUND_HALF_UP, context=_EXACT))
 
 
 def kwh_text(energy_wh: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,19 @@ async def opened(path: Path) -> AsyncIterator[tuple[Config, Database]]:
         database.close()
 
 
-async def apply(config: Config, database: Database, valid_from: datetime) -> list[store.Change]:
-    """Write what changed as versions that are in force from ``valid_from`` on."""
+# The first configuration of all holds for all time before, too: sessions that began before the
+# operator installed us have nothing else to be billed by.
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def apply(
+    config: Config, database: Database, now: datetime, valid_from: datetime | None = None
+) -> list[store.Change]:
+    """Write what changed as versions in force from ``valid_from`` on.
+
+    Without it: from ``now`` on, and the very first configuration from the beginning.
+    """
     async with await database.connect(Role.APP) as conn, conn.transaction():
-        return await store.apply(conn, versions(config), valid_from)
+        first = await store.latest_seq(conn) == 0
+        at = valid_from or (BEGINNING if first else now)
+        return await store.apply(conn, versions(config), at)

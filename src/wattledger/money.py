@@ -5,12 +5,17 @@ Rounding happens in one place, ``divide``; everything else is integer arithmetic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from wattledger.errors import BadInput
+
+_CODE = re.compile(r"[A-Z]{3}")
+# Bounded, so that every step after it is exact: no exponent, no other digits than ASCII's.
+_PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 
 # ISO 4217 exponents that differ from 2.
 _EXPONENTS = {
@@ -37,7 +42,7 @@ class Rounding(StrEnum):
 
 def exponent(currency: str) -> int:
     """Decimal places of the smallest unit: 2 for USD, 0 for JPY, 3 for KWD."""
-    if len(currency) != 3 or not currency.isascii() or not currency.isupper():
+    if not _CODE.fullmatch(currency):
         raise BadInput("currency", currency, "an ISO 4217 code such as USD")
     return _EXPONENTS.get(currency, 2)
 
@@ -130,11 +135,9 @@ def parse_minor(text: str, currency: str, path: str = "amount") -> int:
 
     Raises BadInput when ``text`` is no finite decimal or finer than the currency's unit.
     """
-    try:
-        value = Decimal(text)
-    except ArithmeticError:
-        raise BadInput(path, text, "a decimal number such as 12.00") from None
-    scaled = value.scaleb(exponent(currency)) if value.is_finite() else value
-    if not value.is_finite() or abs(value) >= Decimal(10) ** 15 or scaled != int(scaled):
+    if not _PLAIN.fullmatch(text):
+        raise BadInput(path, text, "a decimal number such as 12.00")
+    scaled = Decimal(text).scaleb(exponent(currency))
+    if scaled != int(scaled):
         raise BadInput(path, text, f"an amount in {currency} with its decimal places at most")
     return int(scaled)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+import msgspec.inspect
 
+from wattledger import money
 from wattledger.errors import BadInput
 from wattledger.ids import content_digest
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+
+
+Positive = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -72,6 +77,14 @@ def check_zone(path: str, value: str) -> None:
         raise BadInput(path, value, "an IANA time zone such as America/New_York") from None
 
 
+def check_currency(path: str, value: str) -> None:
+    """Raises BadInput when ``value`` is no ISO 4217 code."""
+    try:
+        money.exponent(value)
+    except BadInput as error:
+        raise BadInput(path, value, error.expected) from None
+
+
 def check_percent(path: str, value: str) -> None:
     """Raises BadInput when ``value`` is no exact percentage from 0 to 100."""
     try:
@@ -80,3 +93,47 @@ def check_percent(path: str, value: str) -> None:
         raise BadInput(path, value, "a percentage such as 9.5") from None
     if not number.is_finite() or not 0 <= number <= 100 or number != round(number, 6):
         raise BadInput(path, value, "a percentage from 0 to 100 with 6 decimal places at most")
+
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
+_CAME = re.compile(r"got `([^`]*)`|`([^`]*)`|'([^']*)'")
+_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>[^\]]*)\]")
+
+
+def bad_input(error: msgspec.ValidationError, expected_type: Any, root: str = "$") -> BadInput:
+    """A validation error as ours: the path, what came, and what may stand there.
+
+    ``expected_type`` is what the whole value should have been; the words for what is allowed at
+    the path are taken from it.
+    """
+    found = _AT.fullmatch(str(error))
+    assert found is not None, "the pattern takes any text"
+    path = found["path"] or "$"
+    came = _CAME.search(found["what"])
+    got = next((group for group in came.groups() if group), "") if came else found["what"]
+    return BadInput(path.replace("$", root, 1), got, _allowed(expected_type, path))
+
+
+def _allowed(expected_type: Any, path: str) -> str:
+    info: Any = msgspec.inspect.type_info(expected_type)
+    for step in _STEP.finditer(path):
+        if isinstance(info, msgspec.inspect.UnionType):
+            info = next(
+                (t for t in info.types if not isinstance(t, msgspec.inspect.NoneType)), info
+            )
+        if isinstance(info, msgspec.inspect.StructType) and step["name"]:
+            fields = {field.encode_name: field.type for field in info.fields}
+            info = fields.get(step["name"])
+        elif isinstance(info, msgspec.inspect.DictType):
+            info = info.value_type
+        elif hasattr(info, "item_type"):
+            info = info.item_type
+    if isinstance(info, msgspec.inspect.EnumType):
+        return "one of " + ", ".join(sorted(member.value for member in info.cls))
+    if isinstance(info, msgspec.inspect.LiteralType):
+        return "one of " + ", ".join(sorted(map(str, info.values)))
+    if isinstance(info, msgspec.inspect.StructType):
+        return "the keys " + ", ".join(field.encode_name for field in info.fields)
+    names = {"IntType": "a whole number", "StrType": "text in quotes", "BoolType": "true or false",
+             "DateTimeType": "a time such as 2026-11-24T10:15:00Z"}  # fmt: skip
+    return names.get(type(info).__name__, "what the documentation says")

@@ -25,7 +25,8 @@ from wattledger.db.roles import Role
 from wattledger.web import Live, page_routes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
-from seed import NOW, network  # noqa: E402
+from seed_config import NOW
+from seed_troubles import network
 
 ARGUMENTS = (
     "--no-sandbox",

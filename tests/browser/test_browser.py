@@ -43,9 +43,12 @@ CONTRAST = """
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const found = [];
   const grounds = { ink: ["paper", "raised", "sunk", "accent-weak", "bad-weak"],
-    "ink-2": ["paper", "raised", "sunk", "accent-weak"], "ink-3": ["paper", "raised", "sunk", "accent-weak"],
-    accent: ["paper", "raised", "sunk", "accent-weak"], ok: ["paper", "sunk", "accent-weak"],
-    bad: ["paper", "sunk", "accent-weak", "bad-weak"], warn: ["paper", "sunk", "warn-weak", "accent-weak"] };
+    "ink-2": ["paper", "raised", "sunk", "accent-weak"],
+    "ink-3": ["paper", "raised", "sunk", "accent-weak"],
+    accent: ["paper", "raised", "sunk", "accent-weak"],
+    ok: ["paper", "sunk", "accent-weak"],
+    bad: ["paper", "sunk", "accent-weak", "bad-weak"],
+    warn: ["paper", "sunk", "warn-weak", "accent-weak"] };
   for (const [text, all] of Object.entries(grounds)) for (const ground of all) {
     const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
     found.push([text + " on " + ground, (a + 0.05) / (b + 0.05)]);

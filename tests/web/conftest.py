@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 import psycopg
 import pytest
-from seed import NOW, network
+from seed_config import NOW
+from seed_troubles import network
 from starlette.applications import Starlette
 
 from wattledger.clock import DrivenClock

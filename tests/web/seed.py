@@ -11,8 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-import psycopg
 from psycopg.types.json import Jsonb
+from seed_config import NOW, SITES, TARIFFS, Conn, configure, digest
 
 from wattledger.contract import Contract, Route
 from wattledger.ids import content_digest, derive
@@ -22,77 +22,10 @@ from wattledger.sessions.assemble import Fact, assemble
 from wattledger.sessions.model import Activity, Delivery
 from wattledger.tariffs import read_tariff
 
-NOW = datetime(2026, 11, 3, 15, 42, 8, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Amsterdam")
 FULL = "ses_full_bill"
 HELD = "ses_held"
 OPEN = "ses_open"
-Conn = psycopg.Connection[Any]
-
-ENTITY = {
-    "id": "lind",
-    "name": "Lindehaven Charging",
-    "currency": "EUR",
-    "time_zone": "Europe/Amsterdam",
-}
-
-
-def _tariff(key: str, name: str, elements: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"id": key, "currency": "EUR", "name": name, "elements": elements}
-
-
-def _element(name: str, *components: tuple[str, str, str], **limits: object) -> dict[str, Any]:
-    priced = [{"dimension": d, "price": p, "unit": u} for d, p, u in components]
-    return {"name": name, "components": priced} | ({"restrictions": limits} if limits else {})
-
-
-TARIFFS = {
-    "noord-dc": _tariff(
-        "noord-dc",
-        "Noord DC",
-        [
-            _element("peak", ("energy", "0.67", "kWh"), start_time="15:00", end_time="20:00"),
-            _element("off-peak", ("energy", "0.49", "kWh")),
-            _element("after grace", ("idle_time", "0.20", "minute"), min_idle_s=600),
-            _element("session fee", ("flat", "0.35", "session")),
-        ],
-    ),
-    "markt-ac": _tariff("markt-ac", "Markthal", [_element("all day", ("energy", "0.39", "kWh"))]),
-    "oost-time": _tariff(
-        "oost-time", "Station Oost", [_element("parking", ("charging_time", "0.11", "minute"))]
-    ),
-}
-# id, name, tariff, charge points, watts
-SITES = (
-    ("noord", "Lindehaven Noord", "noord-dc", 6, 100_000),
-    ("markthal", "Markthal P1", "markt-ac", 20, 11_000),
-    ("oost", "Station Oost", "oost-time", 10, 22_000),
-    ("kade", "Lindehaven Kade", "markt-ac", 9, 22_000),
-)
-ACCOUNTS = (
-    {"id": "ov-bus", "name": "Haven Taxi", "plan": "fleet", "tokens": ["FLEET-1"]},
-    {"id": "coop", "name": "Buurtstroom", "plan": "members", "tokens": ["COOP-1"]},
-)
-PLANS = (
-    {"id": "fleet", "name": "Fleet", "route": "invoice"},
-    {"id": "members", "name": "Members", "route": "card", "discount_percent": "10"},
-)
-CODES = {
-    "receivable.driver": "asset",
-    "receivable.account": "asset",
-    "receivable.external": "asset",
-    "receivable.debt": "asset",
-    "clearing.stripe": "asset",
-    "payouts.in_transit": "asset",
-    "bank": "asset",
-    "tax.sales": "liability",
-    "revenue.energy": "revenue",
-    "revenue.time": "revenue",
-    "revenue.idle": "revenue",
-    "revenue.fee": "revenue",
-    "expense.processing": "expense",
-    "expense.waived": "expense",
-}
 
 
 @dataclass(frozen=True)
@@ -111,53 +44,13 @@ class Drive:
     debt_minor: int = 0
 
 
-def configure(conn: Conn) -> None:
-    """Entity, sites, tariffs, plans and accounts, in force for long."""
-    bodies: list[tuple[str, str, dict[str, Any]]] = [("entity", "lind", ENTITY)]
-    bodies += [("tariff", key, body) for key, body in TARIFFS.items()]
-    bodies += [("plan", str(p["id"]), dict(p)) for p in PLANS]
-    bodies += [("account", str(a["id"]), dict(a)) for a in ACCOUNTS]
-    for key, name, tariff, points, watts in SITES:
-        site = {
-            "id": key,
-            "name": name,
-            "entity": "lind",
-            "time_zone": "Europe/Amsterdam",
-            "tariff": tariff,
-            "tax_name": "VAT",
-            "tax_percent": "21",
-            "charge_points": [
-                {"id": f"{key}-{n:02d}", "power_w": watts} for n in range(1, points + 1)
-            ],
-        }
-        bodies.append(("site", key, site))
-    for kind, key, body in bodies:
-        conn.execute(
-            "INSERT INTO config_version VALUES (%s, %s, %s, %s)",
-            (digest(kind, key, body), kind, key, Jsonb(body)),
-        )
-        conn.execute(
-            "INSERT INTO config_activation (kind, key, valid_from, digest) VALUES (%s, %s, %s, %s)",
-            (kind, key, NOW - timedelta(days=90), digest(kind, key, body)),
-        )
-    for code, account_kind in CODES.items():
-        conn.execute("INSERT INTO account VALUES ('lind', %s, 'EUR', %s)", (code, account_kind))
-
-
-def digest(kind: str, key: str, body: dict[str, Any]) -> str:
-    """As the configuration names its versions."""
-    return content_digest(msgspec.json.encode([kind, key, body], order="deterministic"))
-
-
-def network(conn: Conn) -> None:
-    """Everything: configuration, a week of sessions, and all that goes wrong in one."""
+def week(conn: Conn) -> None:
+    """The configuration and eight days of sessions, without anything wrong."""
     configure(conn)
     for day in range(8):
         for n, drive in enumerate(drives(day)):
             write(conn, drive, n, age_days=7 - day)
     write(conn, full_drive(), 1, age_days=0)
-    troubles(conn)
-    reconciliation(conn)
 
 
 def full_drive() -> Drive:
@@ -454,123 +347,3 @@ def book(
             "INSERT INTO posting VALUES (%s, %s, 'lind', %s, %s, %s, 'EUR')",
             (row[0], n, debit, credit, amount),
         )
-
-
-def troubles(conn: Conn) -> None:
-    """A held session, an open one, refused tokens, anomalies, a webhook without an answer."""
-    held = Drive(HELD, "noord", NOW - timedelta(hours=5), 50_000, 1800)
-    reason = "register.fell: 112.000 kWh after 118.350 kWh"
-    add_session(conn, held, contract_of(held), facts_of(held), 3, "held", reason)
-    running = Drive(OPEN, "kade", NOW - timedelta(minutes=40), 11_000, 2100)
-    facts = [f for f in facts_of(running) if f.kind != "stop"]
-    add_session(conn, running, contract_of(running), facts, 2, "open")
-    for n, token in enumerate(("STRANGER", "EXPIRED-9")):
-        conn.execute(
-            "INSERT INTO decision (decided_at, kind, charge_point_id, token, accepted, reason,"
-            " inputs) VALUES (%s, 'authorize', 'noord-01', %s, false, %s, '{}')",
-            (NOW - timedelta(hours=n + 1), token, ("unknown_token", "expired")[n]),
-        )
-    conn.execute(
-        "INSERT INTO anomaly (at, code, subject, detail, dedupe)"
-        " VALUES (%s, 'register.fell', %s, %s, 'a1'), (%s, 'frame.malformed', 'oost-03', %s, 'a2')",
-        (
-            NOW - timedelta(hours=4), HELD, Jsonb({"before_wh": 118350, "after_wh": 112000}),
-            NOW - timedelta(hours=2), Jsonb({"raw": "[2,<script>alert(1)</script>"}),
-        ),
-    )  # fmt: skip
-    lost = derive("msg", "lost")
-    effect(
-        conn, "webhook.deliver", lost, lost, NOW - timedelta(minutes=12), state="unknown",
-        request={"type": "journal.posted"},
-    )  # fmt: skip
-
-
-def reconciliation(conn: Conn) -> None:
-    """A run with breaks in two legs; the payouts are booked before it."""
-    book_payouts(conn)
-    row = conn.execute(
-        "SELECT count(*), sum(energy_wh)::bigint, sum(total_minor)::bigint FROM charge"
-    ).fetchone()
-    items = conn.execute(
-        "SELECT count(*), sum(amount_minor)::bigint FROM processor_item"
-    ).fetchone()
-    paid = conn.execute("SELECT count(*), sum(amount_minor)::bigint FROM payout").fetchone()
-    external = conn.execute(
-        "SELECT count(*), sum(amount_minor)::bigint FROM external_payment"
-    ).fetchone()
-    assert row
-    assert items
-    assert paid
-    assert external
-    n, wh, total = row
-
-    def side(label: str, count: int, **figure: int) -> dict[str, Any]:
-        return {"label": label, "count": count, **figure}
-
-    def leg(name: str, title: str, ours: Any, theirs: Any, breaks: int, why: str) -> dict[str, Any]:
-        return {
-            "leg": name,
-            "title": title,
-            "ours": ours,
-            "theirs": theirs,
-            "matched": ours["count"],
-            "breaks": breaks,
-            "tied": not breaks,
-            "sentence": why,
-        }
-
-    card_total = items[1]
-    legs = [
-        leg(
-            "meter", "Meters and sessions", side("Meters", 45, energy_wh=wh + 28_220),
-            side("Sessions", n, energy_wh=wh), 1,
-            "28.220 kWh passed a register that no session covers.",
-        ),
-        leg(
-            "session", "Sessions and charges", side("Sessions", n, energy_wh=wh),
-            side("Charges", n, amount_minor=total), 0, f"{n} sessions, {n} charges, one for each.",
-        ),
-        leg(
-            "external", "Terminals", side("Charges", external[0], amount_minor=external[1]),
-            side("Terminals", external[0], amount_minor=external[1]), 0,
-            "Every charge has its terminal receipt.",
-        ),
-        leg(
-            "processor", "Charges and the processor",
-            side("Card charges", items[0], amount_minor=card_total),
-            side("Processor", items[0] + 1, amount_minor=card_total + 1500), 2,
-            "One payment has no session.",
-        ),
-        leg(
-            "payout", "Payouts", side("Settled", items[0], amount_minor=paid[1]),
-            side("Payouts", paid[0], amount_minor=paid[1]), 0,
-            "Every transaction is in a payout or in the closing balance, to the cent.",
-        ),
-        leg(
-            "books", "Books", side("Payouts", paid[0], amount_minor=paid[1]),
-            side("Ledger", paid[0], amount_minor=paid[1]), 0, "Each payout is booked once.",
-        ),
-    ]  # fmt: skip
-    conn.execute(
-        "INSERT INTO reconciliation VALUES ('rec_1', 'lind', %s, %s, 3)",
-        (NOW - timedelta(minutes=12), Jsonb(legs)),
-    )
-    breaks: list[tuple[str, str, str, str, int | None, int | None, str, str, str | None, int]] = [
-        ("brk_1", "meter", "meter.gap", "noord-03", None, -28_220,
-         "noord-03/1 was offline 02:10–03:05 on 28 October; no session covers the energy.",
-         "Rebuild the session from the charger’s log, then rate it.", "Ilse", 6),
-        ("brk_2", "processor", "missing.internal", "ch_unknown", 1500, None,
-         "The terminal at Lindehaven Kade took €15.00 on 31 October; the charger never started.",
-         "Refund in full: no energy, no session within 30 min.", None, 2),
-        ("brk_3", "processor", "refund.unlinked", "re_hand", -1200, None,
-         "Made by hand in the processor’s dashboard on 1 October.",
-         "Link it to the session of 30 September.", "Mette", 33),
-    ]  # fmt: skip
-    for key, of, code, item, minor, energy, cause, proposal, owner, days in breaks:
-        conn.execute(
-            "INSERT INTO break VALUES (%s, %s, %s, 'lind', %s, 'EUR', %s, %s, %s, %s, %s, %s)",
-            (
-                key, of, code, item, minor, energy, cause, proposal, owner,
-                NOW - timedelta(days=days),
-            ),
-        )  # fmt: skip

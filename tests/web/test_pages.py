@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import httpx
 import psycopg
 import pytest
-from seed import FULL, HELD, NOW, OPEN, Drive, configure, write
+from seed import FULL, HELD, OPEN, Drive, write
+from seed_config import NOW, configure
+from starlette.applications import Starlette
+from starlette.requests import Request
 
 from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database, Pool
 from wattledger.db.roles import Role
-from wattledger.web import Live, numbers
+from wattledger.web import Live, numbers, page_routes
 from wattledger.web.curve import power
 from wattledger.web.events import _Last, _message
 from wattledger.web.page import STATIC, Site, block
@@ -102,10 +107,6 @@ async def test_the_flow_loses_nothing_between_its_columns(page: httpx.AsyncClien
 async def test_a_day_without_a_session_shows_the_last_that_has_one(
     seeded: Database, reader: Pool
 ) -> None:
-    from starlette.applications import Starlette  # noqa: PLC0415
-
-    from wattledger.web import page_routes  # noqa: PLC0415
-
     late = DrivenClock(NOW + timedelta(days=3))
     app = Starlette(routes=page_routes(reader, late, None))
     transport = httpx.ASGITransport(app=app)
@@ -254,10 +255,6 @@ async def test_first_run_says_what_to_do(page: httpx.AsyncClient, database: Data
 
 
 async def test_the_database_away_is_said(seeded: Database, reader: Pool) -> None:
-    from starlette.applications import Starlette  # noqa: PLC0415
-
-    from wattledger.web import page_routes  # noqa: PLC0415
-
     app = Starlette(routes=page_routes(reader, DrivenClock(NOW), None))
     await reader.close()
     transport = httpx.ASGITransport(app=app)
@@ -268,8 +265,6 @@ async def test_the_database_away_is_said(seeded: Database, reader: Pool) -> None
 
 
 async def test_a_live_message_carries_all_that_changed(seeded: Database, reader: Pool) -> None:
-    from starlette.requests import Request  # noqa: PLC0415
-
     site = Site(reader, DrivenClock(NOW), None)
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
     scope["server"] = ("test", 80)
@@ -290,13 +285,12 @@ async def test_a_live_message_carries_all_that_changed(seeded: Database, reader:
 async def test_live_hears_of_notifications_and_comes_back(
     database: Database,
 ) -> None:
-    import asyncio  # noqa: PLC0415
-
     async with Live(database.conninfo(Role.READER)) as live:
         event = live.subscribe()
         async with asyncio.timeout(10):
             while not live.connected:
-                await asyncio.sleep(0.02)
+                await event.wait()
+                event.clear()
             event.clear()
             with psycopg.connect(database.conninfo(Role.APP), autocommit=True) as conn:
                 conn.execute("NOTIFY wattledger_live")
@@ -309,10 +303,11 @@ async def test_live_hears_of_notifications_and_comes_back(
                 )
             await event.wait()
             while not live.connected:
-                await asyncio.sleep(0.02)
+                await event.wait()
+                event.clear()
 
 
-def test_figures_are_written_as_the_direction_says() -> None:
+def test_figures_are_written_with_sign_grouping_and_plain_value() -> None:
     assert str(numbers.money(123456, "EUR")) == (
         '<data class="m" value="1234.56"><i>€</i>1,234.56</data>'
     )
@@ -328,11 +323,10 @@ def test_figures_are_written_as_the_direction_says() -> None:
     assert numbers.percent(-5, 1000) == "−0.5%"
     assert numbers.duration(1163) == "19 min 23 s"
     assert power([(0, 0), (3600, 1000)], 3600) == [(0, 1000), (3600, 0)]
+    assert power([(0, 0), (3600, 1000)], None) == [(0, 1000), (3600, 1000)]
 
 
 def test_vendored_files_are_the_ones_the_notice_names() -> None:
-    from hashlib import sha256  # noqa: PLC0415
-
     notice = (STATIC / "NOTICE").read_text(encoding="utf-8")
     for name in ("htmx.min.js", "hx-sse.js", "echarts.min.js"):
         assert sha256((STATIC / name).read_bytes()).hexdigest() in notice

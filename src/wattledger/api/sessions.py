@@ -11,6 +11,7 @@ from wattledger.api.answers import json_answer
 from wattledger.api.state import State
 from wattledger.errors import BadInput, Malformed, NotFound
 from wattledger.pipeline.imports import SessionIn, take
+from wattledger.section import bad_input
 
 BODY_MAX_BYTES = 8 * 1024 * 1024
 BATCH_MAX = 1_000
@@ -22,9 +23,11 @@ async def post(request: Request) -> Response:
     state: State = request.app.state.wattledger
     key = state.keys.require(request, "sessions:write")
     raw = await _body(request)
+    one = raw.lstrip()[:1] != b"["
     try:
-        one = raw.lstrip()[:1] != b"["
         found = _ONE.decode(raw) if one else _MANY.decode(raw)
+    except msgspec.ValidationError as error:
+        raise bad_input(error, SessionIn if one else list[SessionIn]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed("$", raw[:80].decode("utf-8", "replace"), f"a session: {error}") from None
     rows = [found] if isinstance(found, SessionIn) else found

@@ -110,7 +110,7 @@ def _apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )  # fmt: skip
     _config_option(parser)
     parser.add_argument("--valid-from", metavar="TIME",
-                        help="when it comes into force (default: now)")  # fmt: skip
+                        help="when it comes into force (default: now; the first: always)")  # fmt: skip
     _json_option(parser)
 
 

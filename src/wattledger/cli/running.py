@@ -36,8 +36,8 @@ def apply(path: Path, valid_from: datetime | None, *, as_json: bool) -> int:
 
     async def run() -> list[Any]:
         async with installation.opened(path) as (config, database):
-            at = valid_from or await _business_now(database)
-            return await installation.apply(config, database, at)
+            now = await _business_now(database)
+            return await installation.apply(config, database, now, valid_from)
 
     changes = asyncio.run(run())
     if as_json:

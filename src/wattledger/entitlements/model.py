@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from wattledger.contract import Route
-from wattledger.section import Section
+from wattledger.section import Positive, Section
 
 
 class Entity(Section, frozen=True):
@@ -69,13 +69,13 @@ class Account(Section, frozen=True):
 class Policies(Section, frozen=True):
     """Named decisions that hold for the whole network."""
 
-    settle_window_s: int = 60
+    settle_window_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 60
     """After a stop we wait this long for late meter values."""
-    idle_limit_s: int = 86_400
+    idle_limit_s: Positive = 86_400
     """Idle after the stop is closed by this, whatever else is missing."""
     refused_energy: Literal["waive", "debt"] = "waive"
     """Energy delivered to a refused token."""
-    sample_interval_s: int = 1800
+    sample_interval_s: Positive = 1800
     """What a charge point can deliver unseen: the ceiling leaves room for it."""
-    reconcile_hour: int = 2
+    reconcile_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 2
     """The hour of the entity's day at which the processor is read and everything is matched."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 
@@ -23,7 +22,7 @@ def verify(password: str, stored: str) -> bool:
         scheme, n, salt, expected = stored.split("$")
         found = _scrypt(password, bytes.fromhex(salt), int(n))
         return scheme == "scrypt" and hmac.compare_digest(found, bytes.fromhex(expected))
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return False
 
 
@@ -33,7 +32,7 @@ def basic(header: str | None) -> tuple[str, str] | None:
         return None
     try:
         user, colon, password = base64.b64decode(header[6:], validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no UTF-8, or not even ASCII
         return None
     return (user, password) if colon else None
 

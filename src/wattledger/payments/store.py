@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
+
+from wattledger.errors import Conflict
 
 Conn = AsyncConnection[dict[str, Any]]
 
@@ -156,9 +159,14 @@ async def pending_charge(conn: Conn, session_id: str) -> dict[str, Any] | None:
 async def add_external(
     conn: Conn, session_id: str, entity_id: str, reference: str, amount_minor: int, currency: str
 ) -> None:
-    """What somebody else has taken for a session."""
-    await conn.execute(
-        "INSERT INTO external_payment (session_id, entity_id, reference, amount_minor, currency)"
-        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (session_id) DO NOTHING",
-        (session_id, entity_id, reference, amount_minor, currency),
-    )
+    """What somebody else has taken for a session. Raises Conflict when the same payment paid
+    another session already."""
+    try:
+        await conn.execute(
+            "INSERT INTO external_payment"
+            " (session_id, entity_id, reference, amount_minor, currency)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (session_id) DO NOTHING",
+            (session_id, entity_id, reference, amount_minor, currency),
+        )
+    except UniqueViolation:
+        raise Conflict(f"the payment {reference!r} has paid another session already") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from wattledger.contract import Route
 from wattledger.db import effects
@@ -160,8 +161,9 @@ async def capture_refused(tx: Transaction, effect: Effect, response: dict[str, A
         cause=effect.key,
     )  # fmt: skip
     state = "debt" if row.contract.shortfall == "debt" else "waived"
+    on = tx.now.astimezone(ZoneInfo(row.contract.entity_time_zone)).date()
     for part in await payments.move_pending(tx.conn, payment.id, state, tx.now):
-        await owe(tx, payment.entity_id, payment.currency, row.contract.route, tx.now.date(),
+        await owe(tx, payment.entity_id, payment.currency, row.contract.route, on,
                   f"{part['charge_id']}/{part['part']}", state,
                   part["amount_minor"])  # fmt: skip
 

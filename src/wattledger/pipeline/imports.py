@@ -9,6 +9,7 @@ import msgspec
 
 from wattledger.contract import Reason, Route
 from wattledger.db.work import Transaction
+from wattledger.energy import REGISTER_MAX_WH
 from wattledger.entitlements import decide, make_contract
 from wattledger.errors import BadInput
 from wattledger.ids import derive
@@ -21,6 +22,8 @@ from wattledger.sessions import Activity, Fact
 from wattledger.sessions import store as sessions
 
 READINGS_MAX = 20_000
+CONNECTOR_MAX = 1_000
+MINOR_MAX = 10**15
 
 
 class ReadingIn(Section, frozen=True):
@@ -79,13 +82,28 @@ def check(session: SessionIn, path: str) -> None:
             f"{path}.readings", len(session.readings),
             f"2 to {READINGS_MAX} readings: the register at the start, at the end, and between",
         )  # fmt: skip
+    if session.unplugged_at is not None and session.unplugged_at < session.stopped_at:
+        raise BadInput(
+            f"{path}.unplugged_at", session.unplugged_at.isoformat(), "a time after the stop"
+        )
     for i, reading in enumerate(session.readings):
-        if reading.register_wh < 0:
-            raise BadInput(f"{path}.readings[{i}].register_wh", reading.register_wh, "0 Wh or more")
-    if not 1 <= len(session.id) <= 64 or not 1 <= len(session.token) <= 36:
-        raise BadInput(f"{path}.id", session.id, "1 to 64 characters, and a token of 1 to 36")
-    if session.external is not None and session.external.amount_minor < 0:
-        raise BadInput(f"{path}.external.amount_minor", session.external.amount_minor, "0 or more")
+        _whole(f"{path}.readings[{i}].register_wh", reading.register_wh, REGISTER_MAX_WH)
+    _whole(f"{path}.connector_id", session.connector_id, CONNECTOR_MAX)
+    _named(f"{path}.id", session.id, 64)
+    _named(f"{path}.token", session.token, 36)
+    if session.external is not None:
+        _named(f"{path}.external.reference", session.external.reference, 255)
+        _whole(f"{path}.external.amount_minor", session.external.amount_minor, MINOR_MAX)
+
+
+def _whole(path: str, value: int, most: int) -> None:
+    if not 0 <= value <= most:
+        raise BadInput(path, value, f"a whole number from 0 to {most}")
+
+
+def _named(path: str, value: str, longest: int) -> None:
+    if not 1 <= len(value) <= longest or not value.isprintable():
+        raise BadInput(path, value, f"1 to {longest} printable characters")
 
 
 async def take(world: World, source: str, session: SessionIn, path: str = "$") -> dict[str, Any]:
@@ -128,7 +146,7 @@ async def take(world: World, source: str, session: SessionIn, path: str = "$") -
         await sessions.add(
             tx.conn, session_id=session_id, charge_point_id=session.charge_point_id,
             connector_id=session.connector_id, source="api", token=session.token,
-            contract=contract, started_at=at, meter_start_wh=session.readings[0].register_wh,
+            contract=contract, started_at=at, meter_start_wh=_in_order(session)[0].register_wh,
         )  # fmt: skip
         await _finish(tx, session_id, session, contract.route)
         answer = {"id": session.id, "session_id": session_id}
@@ -139,7 +157,7 @@ async def take(world: World, source: str, session: SessionIn, path: str = "$") -
 async def _finish(tx: Transaction, session_id: str, session: SessionIn, route: Route) -> None:
     facts = _facts(session_id, session)
     await sessions.add_facts(tx.conn, session_id, facts, received_at=tx.now)
-    last = max(session.readings, key=lambda r: r.at)
+    last = _in_order(session)[-1]
     await sessions.stop(
         tx.conn, session_id, stopped_at=session.stopped_at, meter_stop_wh=last.register_wh,
         reason="Local", bill_due_at=tx.now,
@@ -164,11 +182,16 @@ async def _entity(tx: Transaction, session_id: str) -> str:
     return row.entity_id
 
 
+def _in_order(session: SessionIn) -> list[ReadingIn]:
+    """By time, whatever order the sender wrote them in."""
+    return sorted(session.readings, key=lambda r: (r.at, r.register_wh))
+
+
 def _facts(session_id: str, session: SessionIn) -> list[tuple[Fact, str]]:
     def key(*parts: str | int) -> str:
         return derive("fct", session_id, *parts)
 
-    ordered = sorted(session.readings, key=lambda r: r.at)
+    ordered = _in_order(session)
     facts = [(Fact("start", session.started_at, ordered[0].register_wh), key("start"))]
     facts += [
         (Fact("meter", r.at, r.register_wh), key("meter", r.at.isoformat(), r.register_wh))

@@ -24,7 +24,8 @@ def match(
     matches: list[Match] = []
     breaks: list[Break] = []
     for key in sorted(groups):
-        our, their = groups[key]
+        # Sorted, so that a break is named after the same item whatever order they came in.
+        our, their = (sorted(side, key=lambda item: item.id) for side in groups[key])
         entities = {item.entity_id for item in (*our, *their)}
         currencies = {item.currency for item in (*our, *their)}
         agree = sum(i.amount for i in our) == sum(i.amount for i in their)
@@ -32,8 +33,8 @@ def match(
             matches.append(
                 Match(
                     key,
-                    tuple(sorted(i.id for i in our)),
-                    tuple(sorted(i.id for i in their)),
+                    tuple(i.id for i in our),
+                    tuple(i.id for i in their),
                     entities.pop(),
                 )
             )

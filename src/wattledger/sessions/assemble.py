@@ -36,7 +36,7 @@ def assemble(
     The register at the stop is the last one: periodic readings that a charge point stamps
     after it are ignored. Without a stop the delivery runs to the last reading.
     """
-    ordered = sorted(facts, key=lambda f: (f.at, _ORDER[f.kind]))
+    ordered = sorted(facts, key=_place)
     start = next((f for f in ordered if f.kind == "start"), None)
     stop = next((f for f in ordered if f.kind == "stop"), None)
     if start is None or start.register_wh is None:
@@ -62,6 +62,12 @@ def assemble(
 
 # At one and the same time a start comes first and an unplug last.
 _ORDER = {"start": 0, "meter": 1, "status": 2, "stop": 3, "unplug": 4}
+
+
+def _place(fact: Fact) -> tuple[datetime, int, int, str]:
+    """A total order: of two registers at one moment the higher comes last, and counts."""
+    register_wh = -1 if fact.register_wh is None else fact.register_wh
+    return fact.at, _ORDER[fact.kind], register_wh, fact.activity or ""
 
 
 def _readings(

@@ -43,13 +43,13 @@ def chart(bill: Bill, now: datetime) -> dict[str, Any] | None:
         return None
     start = second_of(bill.session["started_at"])
     ended = bill.session["ended_at"] or bill.session["stopped_at"]
-    end = max(second_of(ended) if ended else second_of(now), readings[-1][0])
+    end = max(second_of(ended or now), readings[-1][0])
     charge = bill.charge
     return {
         "start": start,
         "end": end,
         "zone": bill.contract.time_zone,
-        "power": power(readings, end),
+        "power": power(readings, end if ended else None),
         "bands": _bands(charge, start, end, bill.contract.currency) if charge else [],
         "states": _states(bill, start, end),
         "cost": running_cost(charge, readings) if charge else [],
@@ -67,14 +67,17 @@ def _readings(bill: Bill) -> list[tuple[int, int]]:
     return sorted(found.items())
 
 
-def power(readings: list[tuple[int, int]], end: int) -> list[tuple[int, int]]:
-    """(second, watts from there on); nothing flows after the last reading."""
+def power(readings: list[tuple[int, int]], end: int | None) -> list[tuple[int, int]]:
+    """(second, watts from there on). Nothing flows between the last reading and the ``end``; where
+    there is no end yet nobody knows, so the curve stops with the last reading."""
     steps = [
         (at, divide((later - register) * 3600, until - at))
         for (at, register), (until, later) in pairwise(readings)
         if later >= register
     ]
     last = readings[-1][0]
+    if end is None:
+        return [*steps, (last, steps[-1][1])] if steps else []
     return [*steps, (last, 0), *([(end, 0)] if end > last else [])]
 
 

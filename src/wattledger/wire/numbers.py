@@ -21,7 +21,10 @@ def parse_time(text: str, path: str) -> datetime:
         raise BadInput(path, text, "an RFC 3339 time such as 2026-11-24T10:15:00Z") from None
     if value.tzinfo is None:
         raise BadInput(path, text, "a time with a zone: append Z for UTC")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise BadInput(path, text, "a time in the years 1 to 9999") from None
 
 
 def decode_json(raw: bytes | str, what: str) -> Any:
@@ -31,7 +34,7 @@ def decode_json(raw: bytes | str, what: str) -> Any:
     """
     try:
         return _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Malformed(what, _start(raw), f"JSON ({error})") from None
 
 

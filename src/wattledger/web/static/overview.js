@@ -68,7 +68,10 @@ addEventListener("DOMContentLoaded", () => {
     }, true);
   };
 
+  // Without money there is no picture to leave room for.
+  const room = () => document.getElementById("sankey").classList.toggle("none", !data("flow-data")?.links.length);
+  room();
   WL.draw("cum", through);
   WL.draw("sankey", flow);
-  document.addEventListener("htmx:after:swap", () => WL.redraw());
+  document.addEventListener("htmx:after:swap", () => { room(); WL.redraw(); });
 });

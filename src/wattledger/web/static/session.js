@@ -106,29 +106,39 @@ addEventListener("DOMContentLoaded", () => {
     }, true);
   });
 
+  // What is pointed at comes before what has the focus, and that before what is pressed.
   const marked = document.getElementById("marked");
+  const chosen = { pointed: null, focused: null, pressed: null };
+  let shown = null;
+  const refresh = () => {
+    const row = chosen.pointed || chosen.focused || chosen.pressed;
+    if (row === shown) return;
+    if (shown) shown.classList.remove("on");
+    if (row) row.classList.add("on");
+    shown = row;
+    marks = row ? JSON.parse(row.dataset.ranges) : [];
+    document.getElementById("power").dataset.marked = JSON.stringify(marks);
+    WL.redraw();
+  };
   document.querySelectorAll("tr[data-ranges]").forEach((row) => {
-    const ranges = JSON.parse(row.dataset.ranges);
     const button = row.querySelector(".mark-time");
     if (!button) return;
-    const show = (on) => {
-      row.classList.toggle("on", on);
-      marks = on ? ranges : [];
-      document.getElementById("power").dataset.marked = JSON.stringify(marks);
-      WL.redraw();
+    const set = (kind, value) => {
+      if (value || chosen[kind] === row) chosen[kind] = value;
+      refresh();
     };
-    const pinned = () => button.getAttribute("aria-pressed") === "true";
-    row.addEventListener("mouseenter", () => show(true));
-    row.addEventListener("mouseleave", () => { if (!pinned()) show(false); });
-    row.addEventListener("focusin", () => show(true));
-    row.addEventListener("focusout", () => { if (!pinned()) show(false); });
+    row.addEventListener("mouseenter", () => set("pointed", row));
+    row.addEventListener("mouseleave", () => set("pointed", null));
+    row.addEventListener("focusin", () => set("focused", row));
+    row.addEventListener("focusout", () => set("focused", null));
     button.addEventListener("click", () => {
-      document.querySelectorAll(".mark-time[aria-pressed=true]").forEach((other) => {
-        if (other !== button) { other.setAttribute("aria-pressed", "false"); other.closest("tr").classList.remove("on"); }
-      });
-      button.setAttribute("aria-pressed", String(!pinned()));
-      show(true);
-      marked.textContent = pinned() ? button.textContent + ": " + ranges.map(([a, b]) => hm(a) + "–" + hm(b)).join(", ") + " is marked in the chart." : "";
+      const on = chosen.pressed !== row;
+      if (chosen.pressed) chosen.pressed.querySelector(".mark-time").setAttribute("aria-pressed", "false");
+      button.setAttribute("aria-pressed", String(on));
+      chosen.pressed = on ? row : null;
+      refresh();
+      const times = JSON.parse(row.dataset.ranges).map(([from, to]) => hm(from) + "–" + hm(to)).join(", ");
+      marked.textContent = on ? button.textContent + ": " + times + " is marked in the chart." : "";
     });
   });
 });

@@ -7,15 +7,20 @@ and functions at its side. Unknown fields are ignored (vendors add them), wrong 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from wattledger.energy import Reading, register_wh
+from wattledger.energy import REGISTER_MAX_WH, Reading, register_wh
 from wattledger.errors import BadInput
 from wattledger.wire.numbers import parse_time
 
 M = TypeVar("M", bound="Message")
+# The standard's "integer" has no bounds; ours are what the database can keep.
+Int = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Register = Annotated[int, msgspec.Meta(ge=0, le=REGISTER_MAX_WH)]
+# A stop below zero is taken, so that the session ends; it is held because its register fell.
+LastRegister = Annotated[int, msgspec.Meta(ge=-REGISTER_MAX_WH, le=REGISTER_MAX_WH)]
 
 
 class Message(msgspec.Struct, frozen=True, rename="camel"):
@@ -38,7 +43,7 @@ class BootNotification(Message, frozen=True):
 class StatusNotification(Message, frozen=True):
     """§6.47. Without a timestamp the time of receipt counts."""
 
-    connector_id: int
+    connector_id: Int
     status: str
     error_code: str
     timestamp: str | None = None
@@ -47,9 +52,9 @@ class StatusNotification(Message, frozen=True):
 class StartTransaction(Message, frozen=True):
     """§6.45. ``meter_start`` in Wh."""
 
-    connector_id: int
+    connector_id: Int
     id_tag: str
-    meter_start: int
+    meter_start: Register
     timestamp: str
 
 
@@ -75,17 +80,17 @@ class MeterValue(Message, frozen=True):
 class MeterValues(Message, frozen=True):
     """§6.31"""
 
-    connector_id: int
+    connector_id: Int
     meter_value: list[MeterValue]
-    transaction_id: int | None = None
+    transaction_id: Int | None = None
 
 
 class StopTransaction(Message, frozen=True):
     """§6.49. ``meter_stop`` in Wh; an omitted reason means Local."""
 
-    meter_stop: int
+    meter_stop: LastRegister
     timestamp: str
-    transaction_id: int
+    transaction_id: Int
     id_tag: str | None = None
     reason: str = "Local"
     transaction_data: list[MeterValue] = []
