@@ -30,7 +30,7 @@ from wattledger.db.connect import Database, Pool
 from wattledger.db.effects import Effect
 from wattledger.db.roles import Role
 from wattledger.db.work import Checkpoint, Work, no_checkpoint
-from wattledger.errors import ConfigError
+from wattledger.errors import ConfigError, ExternalFault
 from wattledger.gateway.server import Gateway
 from wattledger.ingest.journal import Journal
 from wattledger.installation import apply, opened, secret
@@ -248,9 +248,13 @@ async def _background(coroutine: Any, name: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _http(app: Any, config: Config) -> AsyncIterator[int]:
-    listener = socket.create_server(
-        (config.server.host, config.server.http_port), reuse_port=False, backlog=512
-    )
+    host, port = config.server.host, config.server.http_port
+    try:
+        listener = socket.create_server((host, port), backlog=512)
+    except OSError as error:
+        raise ExternalFault(
+            f"can't listen for HTTP on {host}:{port}: {error.strerror}; set server.http_port"
+        ) from None
     settings = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off",
                               timeout_graceful_shutdown=2)  # fmt: skip
     server = uvicorn.Server(settings)

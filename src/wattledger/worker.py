@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
+import psycopg
 from psycopg import AsyncConnection
 
 from wattledger.db import effects
@@ -21,7 +22,7 @@ from wattledger.db.work import Checkpoint
 from wattledger.errors import Conflict, ExternalFault
 from wattledger.pipeline import outcomes
 from wattledger.pipeline.agenda import Agenda, agenda
-from wattledger.pipeline.bill import bill
+from wattledger.pipeline.bill import bill, hold_failed
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
 
@@ -148,7 +149,16 @@ class Worker:
     async def _bills(self) -> int:
         async with self._world.work.pool.connection() as conn:
             due = await sessions.due(conn, self._world.now, BATCH_MAX)
-        return sum(await _all(bill(self._world, session_id) for session_id in due))
+        return sum(await _all(self._bill(session_id) for session_id in due))
+
+    async def _bill(self, session_id: str) -> None:
+        try:
+            await bill(self._world, session_id)
+        except psycopg.OperationalError:
+            raise  # the database's trouble, not the session's: it stays due
+        except Exception as error:
+            log.exception("%s can't be billed", session_id)
+            await hold_failed(self._world, session_id, f"{type(error).__name__}: {error}")
 
     async def _effects(self) -> int:
         async with self._world.work.pool.connection() as conn:

@@ -109,8 +109,10 @@ def _apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "wattledger apply --config wattledger.toml --valid-from 2026-12-01T00:00:00-08:00",
     )  # fmt: skip
     _config_option(parser)
-    parser.add_argument("--valid-from", metavar="TIME",
-                        help="when it comes into force (default: now; the first: always)")  # fmt: skip
+    parser.add_argument(
+        "--valid-from", metavar="TIME",
+        help="when it comes into force (default: now; the first: always)",
+    )  # fmt: skip
     _json_option(parser)
 
 

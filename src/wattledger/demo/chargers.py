@@ -41,9 +41,9 @@ from wattledger.errors import ExternalFault
 Happening = Callable[[datetime], Awaitable[None]]
 
 _REMOTE_STOP_DELAY = timedelta(seconds=30)
-# A moment after a start the clock moves on, so that what the start caused is done then and
-# not with the next event, which at night may be an hour away.
-_AFTER_START = timedelta(seconds=1)
+# A moment after a start or a reading the clock moves on, so that a stop it causes comes then
+# and not with the next event, which at night may be an hour away.
+_A_MOMENT = timedelta(seconds=1)
 # At the same second a car leaves a post before the next one arrives.
 _LEAVING, _STAYING, _ARRIVING = range(3)
 # Moving the clock over a night may find a batch of work due, with its retries.
@@ -168,7 +168,7 @@ class Simulation:
 
     def _schedule(self, session: Session, at: datetime) -> None:
         """All that is known to come in a session that has just begun."""
-        self._at(at + _AFTER_START, _STAYING, session, _nothing)
+        self._at(at + _A_MOMENT, _STAYING, session, _nothing)
         for sample_at in session.samples():
             self._at(sample_at, _STAYING, session, self._sample(session))
         if session.charged < session.stop:
@@ -183,6 +183,7 @@ class Simulation:
             power_w = session.power_w if at < session.charged else 0
             register_wh = running.start_register_wh + session.delivered_wh(at)
             await self._point(session).meter(running.transaction_id, at, register_wh, power_w)
+            self._at(at + _A_MOMENT, _STAYING, session, _nothing)
 
         return happen
 

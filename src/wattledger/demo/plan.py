@@ -15,6 +15,7 @@ import msgspec
 from wattledger.demo.drivers import Driver, assign
 from wattledger.demo.sample import Visit, choose, read, shift
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 AC_POWER_W = 6_600
 DC_POWER_W = 150_000
 _SAMPLE_AC_S = 1800
@@ -54,12 +55,14 @@ class Session(msgspec.Struct, frozen=True):
         return min(self.energy_wh, self.power_w * elapsed_s // 3600)
 
     def samples(self) -> list[datetime]:
-        """When the meter is read between start and stop."""
+        """When the meter is read between start and stop: at full intervals of the clock, as
+        OCPP's ClockAlignedDataInterval has it, so that all charge points read at once."""
+        interval = timedelta(seconds=self.sample_interval_s)
+        at = self.arrival + interval - (self.arrival - _EPOCH) % interval
         times = []
-        at = self.arrival + timedelta(seconds=self.sample_interval_s)
         while at < self.stop:
             times.append(at)
-            at += timedelta(seconds=self.sample_interval_s)
+            at += interval
         return times
 
 

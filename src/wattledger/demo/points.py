@@ -142,10 +142,10 @@ class ConnectedPoint:
                     MeterValue(
                         timestamp=utc_text(at),
                         sampled_value=[
-                            _sampled(register_wh, ReadingContext.sample_periodic),
+                            _sampled(register_wh, ReadingContext.sample_clock),
                             SampledValue(
                                 value=str(power_w),
-                                context=ReadingContext.sample_periodic,
+                                context=ReadingContext.sample_clock,
                                 measurand=Measurand.power_active_import,
                                 unit=UnitOfMeasure.w,
                             ),

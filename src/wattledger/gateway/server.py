@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from wattledger.db.effects import Done, Effect, NotSent, Outcome, Rejected, Unknown
+from wattledger.errors import ExternalFault
 from wattledger.gateway import auth
 from wattledger.gateway.connection import Connection
 from wattledger.ingest.journal import Journal
@@ -40,16 +41,22 @@ class Gateway:
 
     async def begin(self, host: str, port: int) -> int:
         """Listen; the port, which the system chooses for 0."""
-        self._server = await ws.serve(
-            self._serve,
-            host,
-            port,
-            process_request=self._admit,
-            select_subprotocol=_subprotocol,
-            max_size=FRAME_MAX_BYTES,
-            compression=None,
-            ping_interval=60,
-        )
+        try:
+            self._server = await ws.serve(
+                self._serve,
+                host,
+                port,
+                process_request=self._admit,
+                select_subprotocol=_subprotocol,
+                max_size=FRAME_MAX_BYTES,
+                compression=None,
+                ping_interval=60,
+            )
+        except OSError as error:
+            raise ExternalFault(
+                f"can't listen for charge points on {host}:{port}: {error.strerror};"
+                " set server.ocpp_port"
+            ) from None
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
     async def end(self) -> None:

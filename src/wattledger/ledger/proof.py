@@ -65,7 +65,7 @@ _CHECKS = (
         " || ', the charge is ' || c.total_minor AS message FROM charge c"
         " LEFT JOIN entry e ON e.cause = 'charge' AND e.cause_id = c.id"
         " LEFT JOIN posting p ON p.entry_id = e.id"
-        " GROUP BY c.id HAVING COALESCE(sum(CASE WHEN p.debit LIKE 'receivable.%%'"
+        " GROUP BY c.id HAVING COALESCE(sum(CASE WHEN p.debit LIKE 'receivable.%'"
         " THEN p.amount_minor ELSE -p.amount_minor END), 0) <> c.total_minor",
     ),
     (
@@ -87,9 +87,29 @@ _CHECKS = (
     ),
     (
         "processor_item.booked",
-        "SELECT i.id AS subject, 'is read and not booked' AS message FROM processor_item i"
-        " LEFT JOIN entry e ON e.cause = 'processor_item' AND e.cause_id = i.id"
-        " WHERE e.id IS NULL AND (i.amount_minor <> 0 OR i.fee_minor <> 0)",
+        "SELECT i.id AS subject, 'moved clearing by ' || COALESCE(sum(l.debit_minor"
+        " - l.credit_minor), 0) || ', the processor says ' || i.net_minor AS message"
+        " FROM processor_item i LEFT JOIN journal_line l ON l.cause = 'processor_item'"
+        " AND l.cause_id = i.id AND l.account LIKE 'clearing.%' GROUP BY i.id"
+        " HAVING COALESCE(sum(l.debit_minor - l.credit_minor), 0) <> i.net_minor",
+    ),
+    (
+        "payout.booked",
+        "SELECT o.id AS subject, 'moved the bank by ' || COALESCE(sum(l.debit_minor"
+        " - l.credit_minor), 0) || ', the processor paid ' || o.amount_minor AS message"
+        " FROM payout o LEFT JOIN journal_line l ON l.cause = 'payout' AND l.cause_id = o.id"
+        " AND l.account = 'bank' WHERE o.status = 'paid' GROUP BY o.id"
+        " HAVING COALESCE(sum(l.debit_minor - l.credit_minor), 0) <> o.amount_minor",
+    ),
+    (
+        "part.booked",
+        "SELECT k.charge_id || '/' || k.part AS subject, 'is ' || k.state || ' with ' ||"
+        " k.amount_minor || ' and booked with ' || COALESCE(sum(p.amount_minor), 0) AS message"
+        " FROM collection k LEFT JOIN entry e ON e.cause_id = k.charge_id || '/' || k.part"
+        " AND e.cause = CASE k.state WHEN 'debt' THEN 'debt' ELSE 'waiver' END"
+        " LEFT JOIN posting p ON p.entry_id = e.id WHERE k.state IN ('debt', 'waived')"
+        " GROUP BY k.charge_id, k.part"
+        " HAVING COALESCE(sum(p.amount_minor), 0) <> k.amount_minor",
     ),
     (
         "charge.document",

@@ -54,6 +54,14 @@ async def bill(world: World, session_id: str) -> str:
         return "billed"
 
 
+async def hold_failed(world: World, session_id: str, why: str) -> None:
+    """A session that a fault of ours kept from being billed is held, and the others go on."""
+    async with world.work.transaction("bill") as tx:
+        row = await sessions.get(tx.conn, session_id, lock=True)
+        if row is not None and row.state == "ended":
+            await _hold(tx, row, "bill.failed", why)
+
+
 async def _priced(tx: Transaction, world: World, row: SessionRow) -> Charge:
     tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
     counts_on = idle_counts_on(tariff)
