@@ -30,7 +30,7 @@ from wattledger.db.connect import Database, Pool
 from wattledger.db.effects import Effect
 from wattledger.db.roles import Role
 from wattledger.db.work import Checkpoint, Work, no_checkpoint
-from wattledger.errors import ConfigError, ExternalFault
+from wattledger.errors import ConfigError, DatabaseFault, ExternalFault
 from wattledger.gateway.server import Gateway
 from wattledger.ingest.journal import Journal
 from wattledger.installation import apply, opened, secret
@@ -148,7 +148,9 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
             )
             password = config.server.page_password_env
             app = make_app(
-                state, page_routes(reader, clock, live), secret(password) if password else None
+                state,
+                page_routes(reader, clock, live, ocpp_url=_ocpp_url(config, ports)),
+                secret(password) if password else None,
             )
             ports["http_port"] = await stack.enter_async_context(_http(app, config))
             stack.callback(live.close)
@@ -218,7 +220,10 @@ class _Followers:
 
 
 async def _listen(database: Database, world: World, worker: Worker, *, plans: bool) -> None:
-    """Hear of new configuration and new effects; on a lost connection, connect again."""
+    """Hear of new configuration and new effects; on a lost connection, connect again.
+
+    Whoever listens notices first that the database is gone: an embedded one is started again.
+    """
     while True:
         try:
             async with await database.connect(Role.APP) as conn:
@@ -230,9 +235,11 @@ async def _listen(database: Database, world: World, worker: Worker, *, plans: bo
                         if plans:
                             await ensure_schedule(world)
                     worker.wake.set()
-        except (OperationalError, OSError):
-            log.warning("lost the database's notices, connecting again")
+        except (OperationalError, OSError, DatabaseFault) as error:
+            log.warning("lost the database's notices, connecting again: %s", error)
             await asyncio.sleep(_LISTEN_RETRY_S)
+            with contextlib.suppress(DatabaseFault):  # the next round says why
+                await asyncio.to_thread(database.revive)
 
 
 @asynccontextmanager
@@ -270,6 +277,12 @@ async def _http(app: Any, config: Config) -> AsyncIterator[int]:
         server.should_exit = True
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _ocpp_url(config: Config, ports: dict[str, int]) -> str:
+    """What the first page tells a charge point to connect to."""
+    port = ports.get("ocpp_port", config.server.ocpp_port)
+    return f"ws://{config.server.host}:{port}/ocpp/<charge point id>"
 
 
 def _check_secrets(config: Config) -> None:

@@ -62,8 +62,14 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def address(database: Database) -> Iterator[str]:
-    """The pages, served on a free port over the seeded network, with the live connection."""
+def address(serving: tuple[str, threading.Event]) -> str:
+    """Where the pages are."""
+    return serving[0]
+
+
+@pytest.fixture
+def serving(database: Database) -> Iterator[tuple[str, threading.Event]]:
+    """The pages over the seeded network, live, on a free port; and what stops their server."""
     with psycopg.connect(database.conninfo(Role.APP)) as conn:
         network(conn)
     with socket.socket() as probe:
@@ -77,7 +83,7 @@ def address(database: Database) -> Iterator[str]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 break
         time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{port}", stop
     stop.set()
     thread.join(10)
 
@@ -90,8 +96,7 @@ async def _serve(database: Database, port: int, stop: threading.Event) -> None:
         config = uvicorn.Config(app, port=port, log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
-        while not stop.is_set():
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(stop.wait)
         live.close()
         server.should_exit = True
         server.force_exit = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -154,6 +155,30 @@ def test_a_booked_session_arrives_with_all_its_figures(tab: Page, database: Data
     curve = json.loads(tab.locator("#cum-data").text_content() or "{}")
     assert f"{curve['today'][-1][1] / 100:.2f}" == total
     expect(tab.locator("#sites tfoot")).to_contain_text("10")
+
+
+def test_a_slow_network_does_not_lose_the_stream(tab: Page) -> None:
+    def late(route: Any) -> None:
+        tab.wait_for_timeout(400)
+        route.continue_()
+
+    tab.route("**/hx-sse.js*", late)
+    tab.goto("/")
+    expect(tab.locator("#live")).to_contain_text("Live, last event")
+
+
+def test_a_server_that_went_away_is_said_and_figures_stay(
+    browser: Browser, serving: tuple[str, threading.Event]
+) -> None:
+    context = browser.new_context(base_url=serving[0])
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator("#live")).to_contain_text("Live, last event")
+    serving[1].set()
+    expect(page.locator("#live")).to_contain_text("Not live since 16:42:08")
+    expect(page.get_by_role("alert")).to_contain_text("The figures below stood at that time")
+    expect(page.locator("#charged .big")).to_contain_text("122.88")
+    context.close()
 
 
 def test_still_means_no_animation(tab: Page) -> None:

@@ -116,6 +116,11 @@ class Database:
             raise _unreachable(conninfo, role, f"no {min_size} connections: {error}") from None
         return pool
 
+    def revive(self) -> None:
+        """Start an embedded server again that died. A served one is its operator's. Blocks."""
+        if self._server is not None:
+            self._server.revive()
+
     def close(self) -> None:
         """Give up our share of an embedded server; the last one stops it. Close pools before."""
         if self._server is not None:

@@ -68,6 +68,12 @@ class EmbeddedServer:
         """A libpq conninfo over the Unix socket that logs in as ``role``."""
         return _conninfo(self.socket_dir, role, dbname)
 
+    def revive(self) -> None:
+        """Bring the server up again if it died under us; one that runs is left alone."""
+        with _deciding(self._place):
+            if self._held is not None:
+                self.socket_dir = _bring_up(self._place)
+
     def release(self) -> None:
         """Give up our share; the last one stops the server. A second call does nothing."""
         if self._held is None:

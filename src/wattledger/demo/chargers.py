@@ -190,6 +190,8 @@ class Simulation:
     def _full(self, session: Session) -> Happening:
         async def happen(at: datetime) -> None:
             if (running := self._running(session)) is not None and not running.stopped:
+                register_wh = running.start_register_wh + session.delivered_wh(at)
+                await self._point(session).meter(running.transaction_id, at, register_wh, 0)
                 await self._point(session).status("SuspendedEV", at)
 
         return happen

@@ -128,14 +128,19 @@ def _spread(pool: Sequence[Sample], count: int) -> list[Sample]:
     return [pool[i * len(pool) // count] for i in range(count)]
 
 
+# Four business days lie in six days at the most.
+_SETTLING = timedelta(days=6)
+
+
 def shift(samples: Iterable[Sample], whole: Iterable[Sample], today: date) -> list[Visit]:
-    """The samples, as many whole weeks later as end the last stay of ``whole`` by ``today``.
+    """The samples, as many whole weeks later as end the last stay of ``whole``, and the payouts
+    of its money, by ``today``: nothing in the demo lies in the future.
 
     ``whole`` is the file, so that a smaller choice stands in the same week. No station is
     taken twice at a time, whatever a change of the clocks does to the stays.
     """
     last = max(s.departure for s in whole)
-    weeks = (today - last.date()).days // 7
+    weeks = (today - _SETTLING - last.date()).days // 7
     free_from: dict[str, datetime] = {}
     visits = []
     for sample in sorted(samples, key=lambda s: (s.arrival, s.station_id)):

@@ -7,6 +7,7 @@ settle -> reconcile. Only edges call these. A step names its checkpoints by its 
 
 # Every step that opens a transaction. The kill tests are made from this list.
 STEPS = (
+    "schedule",
     "authorize",
     "start",
     "meter",

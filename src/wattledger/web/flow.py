@@ -88,7 +88,8 @@ _PROCESSOR = """
                 WHEN p.status = 'paid' THEN 'bank' ELSE 'transit' END AS place,
            COALESCE(sum(i.net_minor), 0)::bigint AS net,
            COALESCE(sum(i.fee_minor), 0)::bigint AS fees,
-           COALESCE(-sum(i.amount_minor) FILTER (WHERE i.amount_minor < 0), 0)::bigint AS refunds
+           COALESCE(-sum(i.amount_minor) FILTER (WHERE i.amount_minor < 0
+               AND i.category <> 'partial_capture_reversal'), 0)::bigint AS refunds
       FROM paid JOIN processor_item i USING (payment_id)
       LEFT JOIN payout p ON p.id = i.payout_id
      GROUP BY 1

@@ -11,6 +11,7 @@ import msgspec
 from wattledger.web.flow import Flow, read_flow
 from wattledger.web.models import model_name, model_of
 from wattledger.web.places import Conn, Entity, Places
+from wattledger.web.running import running_cost_minor
 from wattledger.web.todo import Todo, read_todo
 
 TAPE_ROWS = 10
@@ -122,6 +123,7 @@ class Overview(msgspec.Struct, frozen=True):
     """Charged by this time on the same weekday a week earlier; None without a charge then."""
     running: int
     running_wh: int
+    running_minor: int | None
     curve: list[tuple[int, int]]
     week_curve: list[tuple[int, int]]
     tape: list[TapeRow]
@@ -197,6 +199,7 @@ async def read_overview(
         week_ago_minor=_until(week_curve, until),
         running=running["n"] if running else 0,
         running_wh=running["wh"] if running else 0,
+        running_minor=await running_cost_minor(conn, entity.id),
         curve=curve,
         week_curve=week_curve,
         tape=[_tape_row(row, places, entity) for row in tape],
@@ -250,10 +253,7 @@ def _site_rows(rows: list[dict[str, Any]], places: Places, entity: Entity) -> li
     for site_id in [*configured, *(key for key in sorted(by_id) if key not in configured)]:
         row = by_id.get(site_id, {"n": 0, "wh": 0, "net": 0})
         site = configured.get(site_id)
-        installed = ""
-        if site and site.points:
-            kw = f"{site.power_w // 1000}" if site.power_w % 1000 == 0 else f"{site.power_w} W"
-            installed = f"{site.points} × {kw}{' kW' if site.power_w % 1000 == 0 else ''}"
+        installed = site.installed if site else ""
         found.append(
             SiteDay(site_id, places.site(site_id), installed, row["n"], row["wh"], row["net"])
         )

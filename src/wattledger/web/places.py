@@ -34,7 +34,16 @@ class Site(msgspec.Struct, frozen=True):
     entity: str
     time_zone: str
     points: int
-    power_w: int
+    power_min_w: int
+    power_max_w: int
+
+    @property
+    def installed(self) -> str:
+        """``34 × 6.6–150 kW``; empty without a charge point."""
+        if not self.points:
+            return ""
+        low, high = _kw(self.power_min_w), _kw(self.power_max_w)
+        return f"{self.points} × {low if low == high else f'{low}–{high}'} kW"
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -86,5 +95,10 @@ def _site(key: str, body: dict[str, Any]) -> Site:
         entity=body["entity"],
         time_zone=body["time_zone"],
         points=len(points),
-        power_w=max((point.get("power_w", 0) for point in points), default=0),
+        power_min_w=min((point["power_w"] for point in points), default=0),
+        power_max_w=max((point["power_w"] for point in points), default=0),
     )
+
+
+def _kw(power_w: int) -> str:
+    return f"{power_w // 1000}.{power_w % 1000:03d}".rstrip("0").rstrip(".")

@@ -48,8 +48,11 @@ _CLEARING = """
 _REFUNDS = """
     SELECT COALESCE(sum(p.amount_minor), 0)::bigint AS amount
       FROM posting p JOIN entry e ON e.id = p.entry_id
+     -- The rest of a hold that a partial capture gives back was never money of ours: no refund.
      WHERE p.entity_id = %(entity)s AND p.credit = 'clearing.stripe'
        AND p.debit LIKE 'receivable.%%'
+       AND NOT EXISTS (SELECT FROM processor_item i WHERE i.id = e.cause_id
+                       AND i.category = 'partial_capture_reversal')
        AND e.effective_on BETWEEN %(first)s AND %(last)s
 """
 _THEIRS = """

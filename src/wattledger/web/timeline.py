@@ -90,14 +90,17 @@ def _waits(effect: dict[str, Any]) -> str:
 
 
 def _processor_lines(bill: Bill) -> Iterator[Event]:
+    """Refunds and the like, and one fee: a partial capture is two lines of the processor, the
+    whole hold and the rest given back, each with its fee."""
+    fees = [item for item in bill.items if item["fee_minor"]]
+    if fees:
+        note = "on " + " and ".join(item["id"] for item in fees)
+        total = sum(item["fee_minor"] for item in fees)
+        yield Event(fees[-1]["created_at"], "Processor’s fee", note, -total)
     for item in bill.items:
-        if item["amount_minor"] < 0:
-            word = "Refunded" if item["category"] == "refund" else item["category"].capitalize()
+        if item["amount_minor"] < 0 and item["category"] != "partial_capture_reversal":
+            word = item["category"].replace("_", " ").capitalize()
             yield Event(item["created_at"], word, item["id"], item["amount_minor"])
-        if item["fee_minor"]:
-            yield Event(
-                item["created_at"], "Processor’s fee", f"on {item['id']}", -item["fee_minor"]
-            )
 
 
 def _other_parts(bill: Bill) -> Iterator[Event]:
