@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from wattledger.errors import BadInput
 from wattledger.section import Section
 
@@ -18,5 +20,11 @@ class Target(Section, frozen=True):
 
 def check_target(path: str, target: Target) -> None:
     """Raises BadInput for an address that would carry the books in the clear."""
-    if not target.url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+    try:
+        url = urlsplit(target.url)
+        loopback = url.scheme == "http" and url.hostname in ("127.0.0.1", "localhost", "::1")
+        fine = bool(url.hostname) and url.username is None and (url.scheme == "https" or loopback)
+    except ValueError:
+        fine = False
+    if not fine:
         raise BadInput(f"{path}.url", target.url, "https://…, or http:// on loopback")

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import websockets.asyncio.server as ws
-from psycopg_pool import PoolClosed
+from psycopg import OperationalError
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -119,8 +119,8 @@ class Gateway:
                     "UPDATE charge_point_state SET connected = false WHERE charge_point_id = %s",
                     (charge_point_id,),
                 )
-        except PoolClosed:
-            log.debug("%s left while we were closing", charge_point_id)
+        except OperationalError as error:  # PoolClosed too: it left while we were closing
+            log.info("%s has gone, which could not be stored: %s", charge_point_id, error)
 
     async def _admit(self, socket: ws.ServerConnection, request: Request) -> Response | None:
         charge_point_id = _charge_point_id(request)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from wattledger.db.work import Transaction
 from wattledger.ingest import anomalies
+from wattledger.payments import store as payments
 from wattledger.pipeline.world import World
 from wattledger.sessions import from_ocpp16
 from wattledger.sessions import store as sessions
@@ -47,19 +48,32 @@ async def stop(world: World, charge_point_id: str, message: v16.StopTransaction)
         await sessions.add_facts(
             tx.conn, row.id, facts, received_at=tx.now, detail={"reason": message.reason}
         )
-        tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
-        policies = (await world.snapshot(tx.now)).policies
-        window = timedelta(seconds=policies.settle_window_s)
-        if idle_counts_on(tariff):
-            window = max(window, timedelta(seconds=policies.idle_limit_s))
         await sessions.stop(
             tx.conn,
             row.id,
             stopped_at=at,
             meter_stop_wh=message.meter_stop,
             reason=message.reason,
-            bill_due_at=max(at, tx.now) + window,
+            bill_due_at=await _billable_at(tx, world, row, at),
         )
+
+
+async def _billable_at(
+    tx: Transaction, world: World, row: SessionRow, stopped_at: datetime
+) -> datetime:
+    """When the session is billed if nothing more is heard: after the settle window, or where
+    idle counts on after the limit, but in time for the hold."""
+    tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
+    policies = (await world.snapshot(tx.now)).policies
+    settled_at = max(stopped_at, tx.now) + timedelta(seconds=policies.settle_window_s)
+    if not idle_counts_on(tariff):
+        return settled_at
+    latest = max(settled_at, stopped_at + timedelta(seconds=policies.idle_limit_s))
+    payment = await payments.of_session(tx.conn, row.id)
+    if payment is not None and payment.capture_before is not None:
+        margin = timedelta(seconds=policies.hold_margin_s)
+        latest = min(latest, payment.capture_before - margin)
+    return max(settled_at, latest)
 
 
 def idle_counts_on(tariff: Tariff) -> bool:

@@ -1,7 +1,8 @@
 """Faults on request: errors, lost answers, silence, and webhooks that go astray.
 
 ``before`` means nothing happened, ``after`` that everything happened and only the answer
-is wrong or missing. Faults are used up in the order they were ordered.
+is wrong or missing; ``500_stored`` is a 500 without effect that is kept under its key, so that
+asking again under that key gets it again. Faults are used up in the order they were ordered.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ REQUEST_KINDS = frozenset(
         "429",
         "500_before",
         "500_after",
+        "500_stored",
         "drop_before",
         "drop_after",
         "hang",

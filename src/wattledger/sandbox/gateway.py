@@ -71,9 +71,10 @@ class Gateway:
                 if key:
                     self._keys.forget(key)
                 return Response(status_code=500)  # nobody is there to read it
-            status, content = self._execute(request, entry["id"], key, known, checked)
-            if kind == "500_after":
-                status, content = 500, msgspec.json.encode(wire.api_error().body)
+            status, content = 500, msgspec.json.encode(wire.api_error().body)
+            if kind != "500_stored":
+                executed = self._execute(request, entry["id"], key, known, checked)
+                status, content = (status, content) if kind == "500_after" else executed
             if key:
                 self._keys.save(key, status, content)
         if kind == "drop_after":

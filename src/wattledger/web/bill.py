@@ -159,7 +159,9 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
     charge = decode(bytes(charge_row["document"])) if charge_row else None
     payment = await _one(conn, _PAYMENT, session_id)
     items = await _all(conn, _ITEMS, payment["id"]) if payment else []
+    parts = await _all(conn, _PARTS, charge_row["id"]) if charge_row else []
     causes = [session_id, *(row["id"] for row in charges), *(row["id"] for row in items)]
+    causes += [f"{part['charge_id']}/{part['part']}" for part in parts]
     journal = await _all(conn, _JOURNAL, causes)
     payouts = sorted({row["payout_id"] for row in items if row["payout_id"]})
     subjects = [session_id, *([payment["id"]] if payment else [])]
@@ -174,7 +176,7 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
         charge=charge,
         revisions=len(charges),
         facts=await _all(conn, _FACTS, session_id),
-        parts=await _all(conn, _PARTS, charge_row["id"]) if charge_row else [],
+        parts=parts,
         payment=payment,
         external=await _one(conn, _EXTERNAL, session_id),
         items=items,

@@ -177,27 +177,25 @@ def _joined(states: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
     return found
 
 
+_Piece = tuple[int, int, int, int, int]  # from, to, amount, quantity, whole
+
+
 def running_cost(charge: Charge, readings: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(second, cost incl. tax until there). It never leaves the bill: it ends at its total."""
+    """(second, cost incl. tax until there). It never leaves the bill: it ends at its total, and
+    what has a cap rises to it and stays."""
     start, end = second_of(charge.started_at), second_of(charge.ended_at)
-    pieces: list[tuple[int, int, int, int, int]] = []  # from, to, amount, quantity, whole
-    for line in charge.lines:
-        whole = sum(piece.quantity for piece in line.evidence)
-        if line.kind in {LineKind.CAP, LineKind.ROUNDING}:
-            pieces.append((end, end, line.net_minor, 1, 1))
-        elif line.kind is LineKind.FLAT or whole == 0:
-            at = second_of(line.from_at)
-            pieces.append((at, at, line.net_minor, 1, 1))
-        else:
-            pieces += [
-                (second_of(p.from_at), second_of(p.to_at), line.net_minor, p.quantity, whole)
-                for p in line.evidence
-            ]
+    pieces = {kind: _pieces(charge, kind) for kind in {line.kind for line in charge.lines}}
+    caps = _caps(charge)
     moments = {start, end} | {at for at, _ in readings if start <= at <= end}
-    moments |= {edge for piece in pieces for edge in piece[:2]}
+    moments |= {edge for each in pieces.values() for piece in each for edge in piece[:2]}
+    if caps:
+        moments |= set(range(start, end, max(1, (end - start) // 120)))
     found = []
     for at in sorted(moments):
-        net = sum(_by(at, piece) for piece in pieces)
+        net = 0
+        for kind, each in pieces.items():
+            so_far = sum(_by(at, piece) for piece in each)
+            net += min(so_far, caps.get(kind, so_far))
         gross = divide(net * charge.total_minor, charge.net_minor) if charge.net_minor else 0
         found.append((at, gross))
     if found:
@@ -205,7 +203,40 @@ def running_cost(charge: Charge, readings: list[tuple[int, int]]) -> list[tuple[
     return found
 
 
-def _by(at: int, piece: tuple[int, int, int, int, int]) -> int:
+def _caps(charge: Charge) -> dict[LineKind, int]:
+    """What each capped dimension costs at the most: its cap stands directly under its lines."""
+    caps: dict[LineKind, int] = {}
+    above = LineKind.NOTICE
+    for line in charge.lines:
+        if line.kind is LineKind.CAP:
+            whole = sum(other.net_minor for other in charge.lines if other.kind is above)
+            caps[above] = whole + line.net_minor
+        elif line.kind is not LineKind.NOTICE:
+            above = line.kind
+    return caps
+
+
+def _pieces(charge: Charge, kind: LineKind) -> list[_Piece]:
+    end = second_of(charge.ended_at)
+    pieces: list[_Piece] = []
+    for line in charge.lines:
+        whole = sum(piece.quantity for piece in line.evidence)
+        if line.kind is not kind or kind is LineKind.CAP:
+            continue
+        if kind is LineKind.ROUNDING:
+            pieces.append((end, end, line.net_minor, 1, 1))
+        elif kind is LineKind.FLAT or whole == 0:
+            at = second_of(line.from_at)
+            pieces.append((at, at, line.net_minor, 1, 1))
+        else:
+            pieces += [
+                (second_of(p.from_at), second_of(p.to_at), line.net_minor, p.quantity, whole)
+                for p in line.evidence
+            ]
+    return pieces
+
+
+def _by(at: int, piece: _Piece) -> int:
     """What of a piece has been earned by ``at``."""
     begin, until, amount, quantity, whole = piece
     if at < begin:

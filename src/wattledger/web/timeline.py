@@ -104,6 +104,8 @@ def _processor_lines(bill: Bill) -> Iterator[Event]:
 
 
 def _other_parts(bill: Bill) -> Iterator[Event]:
+    declined = bill.payment is not None and bill.payment["state"] == "declined"
+    uncovered = "the card was declined" if declined else "what the hold did not cover"
     words = {
         "invoiced": ("Put on the account’s invoice", bill.session["account_id"] or ""),
         "external": (
@@ -112,8 +114,8 @@ def _other_parts(bill: Bill) -> Iterator[Event]:
         ),
         "wallet": ("Drawn from the wallet", ""),
         "roaming": ("Reported to the roaming partner", ""),
-        "waived": ("Waived", "what the hold did not cover, or nobody is to pay"),
-        "debt": ("Booked as the driver’s debt", "what the hold did not cover"),
+        "waived": ("Waived", uncovered if bill.payment else "nobody is to pay"),
+        "debt": ("Booked as the driver’s debt", uncovered),
     }
     for part in bill.parts:
         if part["state"] in words:
