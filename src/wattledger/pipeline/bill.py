@@ -23,9 +23,8 @@ from wattledger.payments.store import Part, Payment
 from wattledger.pipeline import tell
 from wattledger.pipeline.collect import capture, owe, release
 from wattledger.pipeline.end import idle_counts_on
-from wattledger.pipeline.running import terms_of
 from wattledger.pipeline.world import World
-from wattledger.rating import Charge, encode, price
+from wattledger.rating import Charge, Terms, encode, price
 from wattledger.sessions import Anomaly
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
@@ -70,7 +69,7 @@ async def _priced(tx: Transaction, world: World, row: SessionRow) -> Charge:
         raise CantPrice(found.code, found.message)
     if counts_on and row.source == "ocpp1.6" and row.ended_at == row.stopped_at:
         await _without_unplug(tx, row)
-    return price(found, tariff, terms_of(row.contract))
+    return price(found, tariff, Terms.of(row.contract))
 
 
 async def _without_unplug(tx: Transaction, row: SessionRow) -> None:

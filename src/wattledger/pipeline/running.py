@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from wattledger.contract import Contract
 from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.ingest import anomalies
@@ -112,7 +111,7 @@ async def _mind_the_ceiling(tx: Transaction, world: World, row: SessionRow) -> N
     worst = worst_case(
         facts, tariff, row.contract.power_w, policies.sample_interval_s, policies.idle_limit_s
     )
-    if price(worst, tariff, terms_of(row.contract)).total_minor <= row.contract.hold_minor:
+    if price(worst, tariff, Terms.of(row.contract)).total_minor <= row.contract.hold_minor:
         return
     await remote_stop(tx, row, "ceiling")
 
@@ -132,16 +131,6 @@ def worst_case(
         readings=(*delivery.readings, Reading(until, last.register_wh + more_wh)),
         changes=(*delivery.changes, Change(until, Activity.VEHICLE_IDLE)),
         ended_at=until + timedelta(seconds=idle_limit_s if capped else 0),
-    )
-
-
-def terms_of(contract: Contract) -> Terms:
-    """What the contract adds to the tariff."""
-    return Terms(
-        tax_name=contract.tax_name,
-        tax_percent=contract.tax_percent,
-        discount_percent=contract.discount_percent,
-        plan=contract.plan_id,
     )
 
 

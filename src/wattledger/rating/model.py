@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import msgspec
 
+from wattledger.contract import Contract
+
 ENGINE = "rating 1"
 """Stands on every charge. Whatever changes the bytes of a charge changes this name."""
 
@@ -22,6 +24,16 @@ class Terms(msgspec.Struct, frozen=True):
     tax_percent: str
     discount_percent: str = "0"
     plan: str | None = None
+
+    @classmethod
+    def of(cls, contract: Contract) -> Terms:
+        """What a session was promised beside its tariff."""
+        return cls(
+            tax_name=contract.tax_name,
+            tax_percent=contract.tax_percent,
+            discount_percent=contract.discount_percent,
+            plan=contract.plan_id,
+        )
 
 
 class LineKind(StrEnum):

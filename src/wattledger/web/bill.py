@@ -168,7 +168,7 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
     tariff = await _one(conn, _TARIFF, contract.tariff_digest)
     replayed = None
     if charge and tariff:
-        replayed = await replay(conn, session_id, contract, charge, tariff["body"])
+        replayed = await replay(conn, session_id, contract, tariff["body"])
     return Bill(
         session=session,
         contract=contract,
@@ -190,19 +190,17 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
 
 
 async def replay(
-    conn: Conn, session_id: str, contract: Contract, charge: Charge, body: dict[str, Any]
+    conn: Conn, session_id: str, contract: Contract, body: dict[str, Any]
 ) -> bytes | None:
     """The document that the facts and the contract give today; None where they give none."""
     try:
         tariff = read_tariff(body, "$")
         found = await delivery(conn, session_id, idle_after_stop=tariff.policies.idle_after_stop)
-        terms = Terms(
-            tax_name=contract.tax_name,
-            tax_percent=contract.tax_percent,
-            discount_percent=contract.discount_percent,
-            plan=charge.plan,
+        return (
+            encode(price(found, tariff, Terms.of(contract)))
+            if isinstance(found, Delivery)
+            else None
         )
-        return encode(price(found, tariff, terms)) if isinstance(found, Delivery) else None
     except (BadInput, CantPrice):
         return None
 

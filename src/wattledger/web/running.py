@@ -39,13 +39,7 @@ def _cost(row: dict[str, Any]) -> int:
     found = assemble(row["id"], contract.time_zone, facts, idle_after_stop=True)
     if isinstance(found, Anomaly):
         return 0  # it will be held when it ends, and is shown there
-    terms = Terms(
-        tax_name=contract.tax_name,
-        tax_percent=contract.tax_percent,
-        discount_percent=contract.discount_percent,
-        plan=contract.plan_id,
-    )
     try:
-        return price(found, read_tariff(row["tariff"], "$"), terms).total_minor
+        return price(found, read_tariff(row["tariff"], "$"), Terms.of(contract)).total_minor
     except WattledgerError:
         return 0
