@@ -7,6 +7,7 @@ WattledgerError
 ├── NotFound             what was asked for does not exist
 ├── Conflict             the same key came with another content, or the state forbids it
 ├── Refused              an authorization that was not given
+│   └── Forbidden        known, but may not do this
 ├── CantPrice            a session that can't be priced safely: it is held, never guessed
 ├── Unproven             a proof of the ledger failed
 ├── ExternalFault        the other side answered with an error or not at all
@@ -55,6 +56,10 @@ class Conflict(WattledgerError):
 
 class Refused(WattledgerError):
     """An authorization that was not given."""
+
+
+class Forbidden(Refused):
+    """Known, but may not do this."""
 
 
 class CantPrice(WattledgerError):

@@ -68,4 +68,4 @@ async def apply(
     async with await database.connect(Role.APP) as conn, conn.transaction():
         first = await store.latest_seq(conn) == 0
         at = valid_from or (BEGINNING if first else now)
-        return await store.apply(conn, versions(config), at)
+        return await store.apply(conn, versions(config), at, keep_plans=valid_from is None)

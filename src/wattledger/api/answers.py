@@ -8,7 +8,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wattledger.errors import BadInput, Conflict, NotFound, Refused, WattledgerError
+from wattledger.errors import (
+    BadInput,
+    Conflict,
+    ExternalFault,
+    Forbidden,
+    NotFound,
+    Refused,
+    WattledgerError,
+)
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
@@ -24,10 +32,18 @@ async def error_answer(request: Request, error: Exception) -> Response:
     return json_answer(body, _status(error))
 
 
+_STATUS = (
+    (Forbidden, 403),
+    (Refused, 401),
+    (BadInput, 422),
+    (NotFound, 404),
+    (Conflict, 409),
+    (ExternalFault, 502),
+)
+
+
 def _status(error: Exception) -> int:
-    if isinstance(error, Refused):
-        return 403 if "scope" in str(error) else 401
-    for kind, status in ((BadInput, 422), (NotFound, 404), (Conflict, 409)):
+    for kind, status in _STATUS:
         if isinstance(error, kind):
             return status
     return 400 if isinstance(error, WattledgerError) else 500

@@ -38,9 +38,10 @@ async def from_stripe(request: Request) -> Response:
     except (stripe.SignatureVerificationError, ValueError) as error:
         return json_answer({"error": f"not signed with our secret: {error}"}, 400)
     async with state.world.work.transaction("inbox", now=now) as tx:
+        # An event carries the count of its pending deliveries: a repetition may differ in it.
         received = await inbox.receive(
             tx.conn, source=f"stripe-event:{processor_id}", external_id=event.id, body=body,
-            received_at=now,
+            received_at=now, only_a_hint=True,
         )  # fmt: skip
         if received.new:
             if event.type in _READ_NOW:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from starlette.requests import Request
 
 from wattledger.config import ApiKey
-from wattledger.errors import Refused
+from wattledger.errors import Forbidden, Refused
 
 
 class Keys:
@@ -28,5 +28,5 @@ class Keys:
         if scheme.lower() != "bearer" or found is None:
             raise Refused("expected 'Authorization: Bearer <key>' with a key of an [[api_key]]")
         if scope not in found.scopes:
-            raise Refused(f"the key {found.name!r} does not have the scope {scope!r}")
+            raise Forbidden(f"the key {found.name!r} does not have the scope {scope!r}")
         return found.name

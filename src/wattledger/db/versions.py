@@ -23,38 +23,71 @@ class Change(msgspec.Struct, frozen=True):
 
 
 async def apply(
-    conn: AsyncConnection[dict[str, Any]], wanted: Iterable[Version], valid_from: datetime
+    conn: AsyncConnection[dict[str, Any]],
+    wanted: Iterable[Version],
+    valid_from: datetime,
+    *,
+    keep_plans: bool = True,
 ) -> list[Change]:
-    """Make ``wanted`` the whole configuration from ``valid_from`` on; what is unchanged stays."""
+    """Make ``wanted`` the whole configuration from ``valid_from`` on; what is unchanged stays.
+
+    What was planned for later is overruled where it says something else. Where it says the same,
+    ``keep_plans`` leaves it at its own time: a restart with the file of a planned change must not
+    put it in force early. Without it the change is brought forward.
+    """
     await conn.execute("SELECT pg_advisory_xact_lock(hashtext('wattledger.apply'))")
-    cursor = await conn.execute(
-        "SELECT DISTINCT ON (kind, key) kind, key, digest FROM config_activation"
-        " ORDER BY kind, key, valid_from DESC, seq DESC"
-    )
-    present = {(row["kind"], row["key"]): row["digest"] for row in await cursor.fetchall()}
+    timelines = await _timelines(conn)
+    versions = {(version.kind, version.key): version for version in wanted}
     changes: list[Change] = []
-    seen: set[tuple[str, str]] = set()
-    for version in wanted:
-        place = (version.kind, version.key)
-        seen.add(place)
-        before = present.get(place)
-        if before == version.digest:
+    for place in sorted(timelines.keys() | versions.keys()):
+        version = versions.get(place)
+        digest = version.digest if version else None
+        timeline = timelines.get(place, [])
+        last = timeline[-1][1] if timeline else None
+        if last == digest and (keep_plans or _at(timeline, valid_from) == digest):
             continue
-        await conn.execute(
-            "INSERT INTO config_version (digest, kind, key, body) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (digest) DO NOTHING",
-            (version.digest, version.kind, version.key, Jsonb(version.body)),
-        )
-        what = "changed" if before else "added"
-        changes.append(Change(version.kind, version.key, what, version.digest))
-    gone = sorted(place for place, digest in present.items() if digest and place not in seen)
-    changes += [Change(kind, key, "ended", None) for kind, key in gone]
-    for change in changes:
-        await conn.execute(
-            "INSERT INTO config_activation (kind, key, valid_from, digest) VALUES (%s, %s, %s, %s)",
-            (change.kind, change.key, valid_from, change.digest),
-        )
+        if version is not None:
+            await conn.execute(
+                "INSERT INTO config_version (digest, kind, key, body) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT (digest) DO NOTHING",
+                (version.digest, version.kind, version.key, Jsonb(version.body)),
+            )
+        for at in _times(timeline, valid_from, digest):
+            await conn.execute(
+                "INSERT INTO config_activation (kind, key, valid_from, digest)"
+                " VALUES (%s, %s, %s, %s)",
+                (*place, at, digest),
+            )
+        what = "ended" if digest is None else "changed" if last else "added"
+        changes.append(Change(*place, what, digest))
     return changes
+
+
+# When each (kind, key) says what, in order of time: the last word for a time counts.
+_Timeline = list[tuple[datetime, str | None]]
+
+
+async def _timelines(
+    conn: AsyncConnection[dict[str, Any]],
+) -> dict[tuple[str, str], _Timeline]:
+    cursor = await conn.execute(
+        "SELECT DISTINCT ON (kind, key, valid_from) kind, key, valid_from, digest"
+        " FROM config_activation ORDER BY kind, key, valid_from, seq DESC"
+    )
+    found: dict[tuple[str, str], _Timeline] = {}
+    for row in await cursor.fetchall():
+        found.setdefault((row["kind"], row["key"]), []).append((row["valid_from"], row["digest"]))
+    return found
+
+
+def _at(timeline: _Timeline, when: datetime) -> str | None:
+    return next((digest for at, digest in reversed(timeline) if at <= when), None)
+
+
+def _times(timeline: _Timeline, valid_from: datetime, digest: str | None) -> list[datetime]:
+    """``valid_from``, and each later time at which something else was planned."""
+    later = [at for at, planned in timeline if at > valid_from and planned != digest]
+    return [valid_from, *later]
 
 
 async def load(conn: AsyncConnection[dict[str, Any]]) -> Sequence[Activation]:

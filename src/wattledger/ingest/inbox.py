@@ -25,11 +25,18 @@ class Received(msgspec.Struct, frozen=True):
 
 
 async def receive(
-    conn: Conn, *, source: str, external_id: str, body: bytes, received_at: datetime
+    conn: Conn,
+    *,
+    source: str,
+    external_id: str,
+    body: bytes,
+    received_at: datetime,
+    only_a_hint: bool = False,
 ) -> Received:
     """Store a fact under its sender's id.
 
     Raises Conflict when the same id came before with another content: neither is guessed right.
+    ``only_a_hint``: the content decides nothing, so the first one is kept and no other minded.
     """
     digest = content_digest(body)
     cursor = await conn.execute(
@@ -47,7 +54,7 @@ async def receive(
     )
     known = await cursor.fetchone()
     assert known is not None, "the unique key just said that it is there"
-    if known["digest"] != digest:
+    if known["digest"] != digest and not only_a_hint:
         raise Conflict(
             f"{source}: {external_id!r} came before with another content;"
             " send a changed record under a new id"

@@ -56,11 +56,13 @@ class Settings:
     stripe_webhook_secret: str
     receiver_secret: str
     payout_arrival_business_days: int = 1
+    account: str = "sbx"
+    """In every id, because Stripe's are unique over all accounts."""
 
 
 def build(settings: Settings) -> Starlette:
     """The application, its state in memory from ``settings.start`` on."""
-    store = Store(settings.start)
+    store = Store(settings.start, settings.account)
     faults = Faults()
     balance = Balance(store, settings.payout_arrival_business_days)
     gateway = Gateway(store, faults, settings.api_key)

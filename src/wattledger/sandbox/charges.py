@@ -114,7 +114,7 @@ def _card_details(
         "multicapture": {"status": "unavailable"},
         "network": card.brand,
         "network_token": {"used": False},
-        "network_transaction_id": intent["id"].replace("pi_sbx_", "1000000000"),
+        "network_transaction_id": "1000000000" + intent["id"].rpartition("_")[2],
         "overcapture": {
             "maximum_amount_capturable": intent["amount"],
             "status": "unavailable",

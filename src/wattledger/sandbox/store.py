@@ -19,7 +19,8 @@ class Store:
     Ids come from a counter per prefix: two runs with the same requests agree byte for byte.
     """
 
-    def __init__(self, start: datetime) -> None:
+    def __init__(self, start: datetime, account: str = "sbx") -> None:
+        self.account = account
         self.clock = DrivenClock(start)
         self.tables: defaultdict[str, dict[str, Obj]] = defaultdict(dict)
         self.by_id: dict[str, Obj] = {}
@@ -39,7 +40,7 @@ class Store:
 
     def new_id(self, prefix: str) -> str:
         self._counts[prefix] += 1
-        return f"{prefix}_sbx_{self._counts[prefix]:06d}"
+        return f"{prefix}_{self.account}_{self._counts[prefix]:06d}"
 
     def add(self, obj: Obj) -> Obj:
         self.tables[obj["object"]][obj["id"]] = obj

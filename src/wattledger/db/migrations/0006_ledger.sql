@@ -90,6 +90,8 @@ CREATE TRIGGER posting_no_truncate BEFORE TRUNCATE ON posting
     FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 CREATE TRIGGER account_append_only BEFORE UPDATE OR DELETE ON account
     FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER account_no_truncate BEFORE TRUNCATE ON account
+    FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 
 -- For accountants: the journal, a line for each side.
 CREATE VIEW journal_line AS
