@@ -1,0 +1,153 @@
+"""The other sides fail in every way they can: one hold, one capture, one message come of it.
+
+Each case is a whole day with one fault in it; at the end the figures are those of a day
+without, at the processor and in the books too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rig.day import assert_adds_up, play
+from rig.network import CARD, DECLINED, FLEET, TARGET, Body, at
+from rig.sandbox import sandbox
+from rig.server import STARTS_AT
+from rig.system import System, system, until
+
+KINDS = ("500_before", "500_after", "500_stored", "drop_before", "drop_after", "hang",
+         "hang_before", "429")  # fmt: skip
+CALLS = {
+    "hold": "POST /v1/payment_intents",
+    "capture": "POST /v1/payment_intents/*/capture",
+    "release": "POST /v1/payment_intents/*/cancel",
+    "read": "GET /v1/balance_transactions",
+}
+# What the log shows of the calls about the one payment: their keys' attempts, and whether the
+# processor answered from its memory. A 500 that is stored can't be told from one that had its
+# effect: asked again under its key it says the same, so the object itself is looked up.
+SAME_KEY = [(1, False), (1, False)]
+REPLAYED = [(1, False), (1, True)]
+CONVERSATIONS = {
+    "500_before": SAME_KEY,
+    "drop_before": SAME_KEY,
+    "hang_before": SAME_KEY,
+    "429": SAME_KEY,
+    "drop_after": REPLAYED,
+    "hang": REPLAYED,
+    "500_after": REPLAYED,
+    "500_stored": [*REPLAYED, (2, False)],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_day_in_which_the_processor_fails(dsn: str, call: str, kind: str) -> None:
+    async with system(dsn) as running:
+        await running.sandbox.fault(match=CALLS[call], kind=kind)
+        await play(running)
+        assert await running.sandbox.pending_faults() == [], "the day met the fault"
+        await assert_adds_up(running)
+        if call != "read":
+            assert CONVERSATIONS[kind] in await conversations(running, CALLS[call])
+
+
+async def test_a_processor_that_fails_again_and_again(dsn: str) -> None:
+    async with system(dsn) as running:
+        for kind in ("500_stored", "drop_after", "500_stored", "429", "hang_before", "500_after"):
+            await running.sandbox.fault(match=CALLS["capture"], kind=kind)
+        await play(running)
+        assert await running.sandbox.pending_faults() == []
+        await assert_adds_up(running)
+
+
+async def test_an_answer_that_never_comes_keeps_nobody_waiting(dsn: str) -> None:
+    """The hold of one driver hangs; another one starts and stops meanwhile."""
+    async with system(dsn) as running:
+        one, two = running.point("CP-1"), running.point("CP-2")
+        await one.connected()
+        await two.connected()
+        await running.sandbox.fault(match=CALLS["hold"], kind="hang", times=2)
+        await one.start(CARD, at("08:00"), 0)
+        moving = asyncio.create_task(running.clock(at("08:01")))
+        await until(lambda: running.sandbox.requests("/v1/payment_intents"))
+        fleet = await two.start(FLEET, at("08:00"), 0)
+        await two.stop(fleet, at("08:30"), 5_000)
+        assert not moving.done(), "the hold still waits for its answer"
+        await moving
+        held = await running.rows("SELECT state FROM payment")
+        assert [row["state"] for row in held] == ["held"]
+        assert len(await running.sandbox.intents()) == 1
+
+
+async def test_a_decline_that_got_lost_is_still_a_decline(dsn: str) -> None:
+    async with system(dsn) as running:
+        await running.sandbox.fault(match=CALLS["hold"], kind="500_after")
+        one = running.point("CP-1")
+        transaction = await one.start(DECLINED, at("08:00"), 0)
+        await running.clock(at("08:01"))
+        assert one.remote_stops == [transaction]
+        payments = await running.rows("SELECT state FROM payment")
+        assert [row["state"] for row in payments] == ["declined"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["500_before", "500_after", "drop_before", "drop_after", "hang", "hang_before", "slow_ms:400",
+     "429"],
+)  # fmt: skip
+async def test_a_day_in_which_the_books_fail(dsn: str, kind: str) -> None:
+    async with system(dsn) as running:
+        await running.sandbox.fault(match="POST /receiver/*", kind=kind, times=2)
+        await play(running)
+        assert await running.sandbox.pending_faults() == []
+        await assert_adds_up(running)
+        again = 2 if kind in ("500_after", "drop_after", "hang") else 0
+        assert (await running.sandbox.books())["duplicates"] == again
+
+
+async def test_books_that_are_down_hear_everything_later(dsn: str) -> None:
+    async with sandbox(STARTS_AT) as elsewhere:
+        port = elsewhere.port
+
+    def books_at_that_port(body: Body) -> None:
+        body["target"][0]["url"] = f"http://127.0.0.1:{port}/receiver/{TARGET}"
+
+    async with system(dsn, change=books_at_that_port) as running:
+        one = running.point("CP-1")
+        fleet = await one.start(FLEET, at("08:00"), 0)
+        await one.stop(fleet, at("09:00"), 10_000)
+        await one.status("Available", at("09:00"))
+        moving = asyncio.create_task(running.clock(at("09:02")))
+        await until(lambda: _tries(running))
+        found = await running.report()
+        assert found["money"]["charged"] == found["money"]["invoiced"] == 330
+        assert found["webhooks"] == {"sent": 1, "acknowledged": 0}
+        async with sandbox(STARTS_AT, port) as books:
+            await moving
+            assert (await books.books())["by_type"] == {"session.billed": 1}
+        assert (await running.report())["webhooks"] == {"sent": 1, "acknowledged": 1}
+
+
+@pytest.mark.parametrize("how", ["duplicate", "reorder", "drop"])
+async def test_a_day_in_which_stripes_events_go_astray(dsn: str, how: str) -> None:
+    async with system(dsn) as running:
+        await running.sandbox.fault(webhooks=how, times=100)
+        await play(running)
+        await assert_adds_up(running)
+
+
+async def _tries(running: System) -> bool:
+    return bool(
+        await running.rows("SELECT FROM effect WHERE kind = 'webhook.deliver' AND tries > 1")
+    )
+
+
+async def conversations(running: System, call: str) -> list[list[tuple[int, bool]]]:
+    """By payment: the attempt in the key of each call, and whether the answer was replayed."""
+    found: dict[str, list[tuple[int, bool]]] = {}
+    for entry in await running.sandbox.requests(call.removeprefix("POST ")):
+        stem, _, attempt = entry["idempotency_key"].rpartition(":")
+        found.setdefault(stem, []).append((int(attempt), entry["replayed"]))
+    return list(found.values())

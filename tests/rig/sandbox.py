@@ -1,0 +1,102 @@
+"""The stand-in processor and the receiver of webhooks, on a socket of this event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import httpx
+import uvicorn
+
+from rig.network import SECRETS, TARGET
+from wattledger.sandbox.app import Settings, build
+from wattledger.sandbox.faults import DroppableProtocol
+
+
+class Sandbox:
+    """What a test asks of it, over HTTP as anybody would."""
+
+    def __init__(self, port: int, http: httpx.AsyncClient) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self._http = http
+
+    async def fault(self, **spec: Any) -> None:
+        """Order a fault: ``match`` and ``kind``, or ``webhooks``."""
+        await self._post("/_sim/faults", spec)
+
+    async def pending_faults(self) -> list[dict[str, Any]]:
+        return list((await self._get("/_sim/faults"))["pending"])
+
+    async def events_to(self, url: str | None) -> None:
+        """Where Stripe's events go from now on."""
+        await self._post("/_sim/webhook", {"url": url})
+
+    async def state(self) -> dict[str, Any]:
+        return dict(await self._get("/_sim/state"))
+
+    async def requests(self, path: str, method: str = "POST") -> list[dict[str, Any]]:
+        """The log of what came to Stripe, oldest first."""
+        return list(await self._get(f"/_sim/requests?path={path}&method={method}"))
+
+    async def intents(self) -> list[dict[str, Any]]:
+        """All PaymentIntents, newest first."""
+        return list((await self._get("/v1/payment_intents?limit=100"))["data"])
+
+    async def books(self, name: str = TARGET) -> dict[str, Any]:
+        """What the receiver of the accounting webhooks counts."""
+        return dict(await self._get(f"/receiver/{name}/_report"))
+
+    async def messages(self, name: str = TARGET) -> list[dict[str, Any]]:
+        return list(await self._get(f"/receiver/{name}/_messages"))
+
+    async def _get(self, path: str) -> Any:
+        key = {"Authorization": f"Bearer {SECRETS['RIG_STRIPE_KEY']}"}
+        answer = await self._http.get(self.url + path, headers=key)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def _post(self, path: str, body: Any) -> None:
+        answer = await self._http.post(self.url + path, json=body)
+        assert answer.status_code == 200, answer.text
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves the signals to pytest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def sandbox(now: datetime, port: int = 0, account: str = "sbx") -> AsyncIterator[Sandbox]:
+    """Up at business time ``now``, with nothing in it."""
+    app = build(
+        Settings(
+            start=now,
+            api_key=SECRETS["RIG_STRIPE_KEY"],
+            stripe_webhook_url=None,
+            stripe_webhook_secret=SECRETS["RIG_STRIPE_WEBHOOK"],
+            receiver_secret=SECRETS["RIG_BOOKS"],
+            account=account,
+        )
+    )
+    listener = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(
+        app, http=DroppableProtocol, ws="none", lifespan="on", log_level="warning",
+        access_log=False, timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = _Quiet(config)
+    task = asyncio.create_task(server.serve([listener]), name="sandbox")
+    while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
+        await asyncio.sleep(0.005)
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        yield Sandbox(int(listener.getsockname()[1]), http)
+    server.should_exit = True
+    await task
