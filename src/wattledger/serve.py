@@ -124,9 +124,9 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         if "worker" in options.roles:
             gates.serve_outside()
             await ensure_schedule(world)
-        alive = await stack.enter_async_context(await database.connect(Role.APP))
-        worker = Worker(world, gates, alive, options.checkpoint)
+        worker = Worker(world, gates, lambda: database.connect(Role.APP), options.checkpoint)
         await worker.begin()
+        stack.push_async_callback(worker.end)
         conductor = None
         if isinstance(clock, DrivenClock):
             follow = _Followers(config.server.clock_followers, http)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -61,24 +61,27 @@ class Gates(Protocol):
 
 
 class Worker:
-    """One per process, alive as long as ``liveness`` holds its advisory lock."""
+    """One per process, alive as long as a connection of its own holds its advisory lock."""
 
     def __init__(
         self,
         world: World,
         gates: Gates,
-        liveness: AsyncConnection[dict[str, Any]],
+        connect: Callable[[], Awaitable[AsyncConnection[dict[str, Any]]]],
         checkpoint: Checkpoint,
     ) -> None:
         self._world = world
         self._gates = gates
-        self._liveness = liveness
+        self._connect = connect
+        self._liveness: AsyncConnection[dict[str, Any]] | None = None
         self._checkpoint = checkpoint
         self._number = 0
         self.wake = asyncio.Event()
 
     async def begin(self) -> None:
         """Draw a number and hold its lock: while the lock is held, this worker lives."""
+        await self.end()
+        self._liveness = await self._connect()
         cursor = await self._liveness.execute("SELECT nextval('worker_number')::integer AS number")
         row = await cursor.fetchone()
         assert row is not None
@@ -86,6 +89,12 @@ class Worker:
         await self._liveness.execute(
             "SELECT pg_advisory_lock(%s, %s)", (effects.LIVENESS, self._number)
         )
+
+    async def end(self) -> None:
+        """Let go of the lock: what is claimed is anybody's to resolve."""
+        if self._liveness is not None:
+            await self._liveness.close()
+            self._liveness = None
 
     async def run(self) -> None:
         """For ever: what is due, then wait to be woken or for the poll."""
@@ -161,6 +170,11 @@ class Worker:
             await hold_failed(self._world, session_id, f"{type(error).__name__}: {error}")
 
     async def _effects(self) -> int:
+        async with self._world.work.pool.connection() as conn:
+            alive = await effects.lives(conn, self._number)
+        if not alive:
+            # The database was away, and our lock went with its session: others take us for dead.
+            await self.begin()
         async with self._world.work.pool.connection() as conn:
             await effects.expire_claims(conn, self._number)
             claimed = await effects.claim(

@@ -52,9 +52,11 @@ def chromium() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
+# Of the module, not the session: while it is up, Playwright's event loop counts as running in this
+# thread, and no asynchronous test of another module could start one.
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """One browser for all tests."""
+    """One browser for all tests of a module."""
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
         yield started

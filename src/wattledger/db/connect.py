@@ -107,6 +107,8 @@ class Database:
             max_size=max_size,
             open=False,
             name=role,
+            # A connection that died with a restarted database is replaced before it is used.
+            check=AsyncConnectionPool.check_connection,
             kwargs={"autocommit": False, "row_factory": dict_row},
         )
         try:

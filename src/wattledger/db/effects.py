@@ -146,6 +146,15 @@ async def claim(
     return sorted(rows, key=lambda e: (e.due_at, e.id))
 
 
+async def lives(conn: Conn, worker: int) -> bool:
+    """Whether a worker's lock is held, by whatever session."""
+    cursor = await conn.execute(
+        "SELECT pg_try_advisory_xact_lock(%s, %s) AS free", (LIVENESS, worker)
+    )
+    row = await cursor.fetchone()
+    return row is not None and not row["free"]
+
+
 async def expire_claims(conn: Conn, worker: int) -> int:
     """Claims of dead or overdue workers become unknown; how many. ``worker`` is the caller."""
     cursor = await conn.execute(
