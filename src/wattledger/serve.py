@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import msgspec
 import uvicorn
-from psycopg import OperationalError
 
 from wattledger.accounting.model import Target
 from wattledger.accounting.webhook import WebhookGate
@@ -68,12 +67,6 @@ class AllGates:
         self._gateway = gateway
         self._http = http
         self._made: dict[tuple[str, str], Gate] = {}
-        self.kinds: list[str] = []
-
-    def serve_outside(self) -> None:
-        """Take on what goes to processors and targets: the worker's role."""
-        self.kinds = ["stripe.hold", "stripe.capture", "stripe.release", "stripe.read",
-                      "webhook.deliver"]  # fmt: skip
 
     def lanes(self) -> list[str]:
         """Lanes of the charge points connected here."""
@@ -113,7 +106,9 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         clock = await _clock(config, options, app_pool)
         changes = await apply(config, database, clock.now())
         log.info("configuration: %d changes", len(changes))
-        world = World(Work(app_pool, clock, options.checkpoint))
+        directory_pool = await database.open_pool(Role.APP, 1, 1)
+        await stack.enter_async_context(directory_pool)
+        world = World(Work(app_pool, clock, options.checkpoint), directory_pool)
         await world.refresh()
         journal = await stack.enter_async_context(
             Journal(app_pool, config.server.frame_retention_days)
@@ -121,10 +116,16 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         gateway = Gateway(world, journal) if "gateway" in options.roles else None
         http = await stack.enter_async_context(httpx.AsyncClient())
         gates = AllGates(world, gateway, http)
-        if "worker" in options.roles:
-            gates.serve_outside()
+        outside = "worker" in options.roles
+        if outside:
             await ensure_schedule(world)
-        worker = Worker(world, gates, lambda: database.connect(Role.APP), options.checkpoint)
+        worker = Worker(
+            world,
+            gates,
+            lambda: database.connect(Role.APP),
+            options.checkpoint,
+            outside=outside,
+        )
         await worker.begin()
         stack.push_async_callback(worker.end)
         conductor = None
@@ -134,7 +135,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
             conductor = Conductor(worker, advance, clock.now, follow.to)
         else:
             await stack.enter_async_context(_background(worker.run(), "worker"))
-        listening = _listen(database, world, worker, plans="worker" in options.roles)
+        listening = _listen(database, world, worker, plans=outside)
         await stack.enter_async_context(_background(listening, "listen"))
         ports: dict[str, int] = {}
         if gateway is not None:
@@ -144,7 +145,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
             reader = await stack.enter_async_context(await database.open_pool(Role.READER, 2, 8))
             live = await stack.enter_async_context(Live(database.conninfo(Role.READER)))
             state = State(
-                world, reader, Keys(config.api_key, secret), secret, worker.wake.set, conductor
+                world, reader, Keys(config.api_key, secret), secret, worker.wake, conductor
             )
             password = config.server.page_password_env
             app = make_app(
@@ -234,8 +235,8 @@ async def _listen(database: Database, world: World, worker: Worker, *, plans: bo
                         await world.refresh()
                         if plans:
                             await ensure_schedule(world)
-                    worker.wake.set()
-        except (OperationalError, OSError, DatabaseFault) as error:
+                    worker.wake()
+        except Exception as error:  # whatever it was, we must go on hearing
             log.warning("lost the database's notices, connecting again: %s", error)
             await asyncio.sleep(_LISTEN_RETRY_S)
             with contextlib.suppress(DatabaseFault):  # the next round says why

@@ -1,5 +1,8 @@
 """The worker: claims what is due, calls the world outside, and takes the outcomes in.
 
+Work is done at desks, side by side: bills, money, reading, books and commands. Each has its own
+slots, so that a receiver that hangs keeps nobody's card waiting.
+
 In production it runs for ever, woken by the database and by a slow poll. With a driven clock
 it runs only when the clock is moved, so that business time stands still until all work that is
 due at it is done.
@@ -8,8 +11,10 @@ due at it is done.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -28,10 +33,10 @@ from wattledger.sessions import store as sessions
 
 log = logging.getLogger(__name__)
 
-BATCH_MAX = 32
 LEASE_S = 60
 POLL_S = 1.0
 _NAP_S = 0.01
+_BILL_SLOTS = 6
 
 
 class Gate(Protocol):
@@ -49,8 +54,6 @@ class Gate(Protocol):
 class Gates(Protocol):
     """Which gate an effect goes through, and which lanes only this process can serve."""
 
-    kinds: list[str]
-
     async def gate(self, effect: Effect) -> Gate | None:
         """None: there is no such gate any more (a removed target)."""
         ...
@@ -60,8 +63,22 @@ class Gates(Protocol):
         ...
 
 
+class Desk(Protocol):
+    """A place where one kind of work is taken up."""
+
+    async def take(self, free: int) -> list[Awaitable[None]]:
+        """Up to ``free`` pieces of work that are due, claimed for this worker."""
+        ...
+
+    slots: int
+
+
 class Worker:
-    """One per process, alive as long as a connection of its own holds its advisory lock."""
+    """One per process, alive as long as a connection of its own holds its advisory lock.
+
+    ``outside``: whether it bills and serves processors and targets, beside the charge points
+    that are connected here.
+    """
 
     def __init__(
         self,
@@ -69,14 +86,24 @@ class Worker:
         gates: Gates,
         connect: Callable[[], Awaitable[AsyncConnection[dict[str, Any]]]],
         checkpoint: Checkpoint,
+        *,
+        outside: bool = True,
     ) -> None:
-        self._world = world
-        self._gates = gates
+        self.world = world
+        self.gates = gates
+        self.number = 0
         self._connect = connect
         self._liveness: AsyncConnection[dict[str, Any]] | None = None
         self._checkpoint = checkpoint
-        self._number = 0
-        self.wake = asyncio.Event()
+        self._bells: list[asyncio.Event] = []
+        self._desks: list[Desk] = [CommandDesk(self)]
+        if outside:
+            self._desks += [
+                BillDesk(self),
+                EffectDesk(self, ["stripe.hold", "stripe.capture", "stripe.release"], slots=16),
+                EffectDesk(self, ["stripe.read"], slots=2),
+                EffectDesk(self, ["webhook.deliver"], slots=32, per_subject=8),
+            ]
 
     async def begin(self) -> None:
         """Draw a number and hold its lock: while the lock is held, this worker lives."""
@@ -85,9 +112,9 @@ class Worker:
         cursor = await self._liveness.execute("SELECT nextval('worker_number')::integer AS number")
         row = await cursor.fetchone()
         assert row is not None
-        self._number = row["number"]
+        self.number = row["number"]
         await self._liveness.execute(
-            "SELECT pg_advisory_lock(%s, %s)", (effects.LIVENESS, self._number)
+            "SELECT pg_advisory_lock(%s, %s)", (effects.LIVENESS, self.number)
         )
 
     async def end(self) -> None:
@@ -96,22 +123,17 @@ class Worker:
             await self._liveness.close()
             self._liveness = None
 
+    def wake(self) -> None:
+        """There may be work."""
+        for bell in self._bells:
+            bell.set()
+
     async def run(self) -> None:
-        """For ever: what is due, then wait to be woken or for the poll."""
-        while True:
-            self.wake.clear()
-            try:
-                done = await self.round()
-            except Exception:
-                # The database is away, or a bug: either way the work stays in its tables.
-                log.exception("a round of the worker failed; the next is in %s s", POLL_S)
-                await asyncio.sleep(POLL_S)
-                continue
-            if not done:
-                try:
-                    await asyncio.wait_for(self.wake.wait(), POLL_S)
-                except TimeoutError:
-                    continue
+        """For ever: every desk on its own, and a watch over claims that nobody settles."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            for desk in self._desks:
+                group.create_task(self._attend(desk))
 
     async def drain(self, give_up_s: float) -> int:
         """Work until nothing is due at the present business time; how much was done.
@@ -122,87 +144,41 @@ class Worker:
         total = 0
         give_up_at = asyncio.get_running_loop().time() + give_up_s
         while True:
-            total += await self.round()
+            await self._keep_alive()
+            total += sum(await asyncio.gather(*(self._clear(desk) for desk in self._desks)))
             if not (await self.agenda()).due:
                 return total
             if asyncio.get_running_loop().time() > give_up_at:
                 raise ExternalFault(f"work due can't be done: {await self._stuck()}")
             await asyncio.sleep(_NAP_S)
 
-    async def _stuck(self) -> str:
-        async with self._world.work.pool.connection() as conn:
-            cursor = await conn.execute(
-                "SELECT kind, state, tries, response->>'why' AS why FROM effect"
-                " WHERE state NOT IN ('done', 'rejected') AND due_at <= %s ORDER BY id LIMIT 3",
-                (self._world.now,),
-            )
-            rows = await cursor.fetchall()
-        return "; ".join(
-            f"{r['kind']} is {r['state']} after {r['tries']} tries ({r['why']})" for r in rows
-        )
-
     async def agenda(self) -> Agenda:
         """What is due now and next."""
-        async with self._world.work.pool.connection() as conn:
-            return await agenda(conn, self._world.now, self._gates.lanes())
+        async with self.world.work.pool.connection() as conn:
+            return await agenda(conn, self.world.now, self.gates.lanes())
 
-    async def round(self) -> int:
-        """Everything that is due and free to be done, until there is nothing more."""
-        total = 0
-        while True:
-            done = await self._bills() + await self._effects()
-            if not done:
-                return total
-            total += done
-
-    async def _bills(self) -> int:
-        async with self._world.work.pool.connection() as conn:
-            due = await sessions.due(conn, self._world.now, BATCH_MAX)
-        return sum(await _all(self._bill(session_id) for session_id in due))
-
-    async def _bill(self, session_id: str) -> None:
-        try:
-            await bill(self._world, session_id)
-        except psycopg.OperationalError:
-            raise  # the database's trouble, not the session's: it stays due
-        except Exception as error:
-            log.exception("%s can't be billed", session_id)
-            await hold_failed(self._world, session_id, f"{type(error).__name__}: {error}")
-
-    async def _effects(self) -> int:
-        async with self._world.work.pool.connection() as conn:
-            alive = await effects.lives(conn, self._number)
-        if not alive:
-            # The database was away, and our lock went with its session: others take us for dead.
-            await self.begin()
-        async with self._world.work.pool.connection() as conn:
-            await effects.expire_claims(conn, self._number)
-            claimed = await effects.claim(
-                conn,
-                worker=self._number,
-                now=self._world.now,
-                kinds=self._gates.kinds,
-                lanes=self._gates.lanes(),
-                limit=BATCH_MAX,
-                lease_s=LEASE_S,
-            )
-        return sum(await _all(self._carry_out(effect) for effect in claimed))
-
-    async def _carry_out(self, effect: Effect) -> None:
+    async def carry_out(self, effect: Effect) -> None:
+        """Call, and take the outcome in. What goes wrong here is logged and shown, never raised."""
         self._checkpoint(f"effect.{effect.kind}.claimed")
         outcome = await self._outcome(effect)
         self._checkpoint(f"effect.{effect.kind}.called")
         log.debug("%s %s: %s", effect.kind, effect.key, outcomes.sent_text(outcome))
         try:
-            await outcomes.take(self._world, effect, outcome)
+            await outcomes.take(self.world, effect, outcome)
         except Conflict as error:
             log.warning("%s", error)
+        except psycopg.OperationalError:
+            # The database's trouble: the claim runs out, and the outcome is looked up again.
+            log.exception("%s %s: the outcome could not be stored", effect.kind, effect.key)
+        except Exception as error:
+            log.exception("%s %s: the outcome can't be taken in", effect.kind, effect.key)
+            await outcomes.set_aside(self.world, effect, f"{type(error).__name__}: {error}")
 
     async def _outcome(self, effect: Effect) -> Outcome:
-        gate = await self._gates.gate(effect)
-        if gate is None:
-            return NotSent(f"nothing is configured any more to send {effect.kind} to")
         try:
+            gate = await self.gates.gate(effect)
+            if gate is None:
+                return NotSent(f"nothing is configured any more to send {effect.kind} to")
             async with asyncio.timeout(LEASE_S / 2):
                 return await (gate.resolve(effect) if effect.resolving else gate.call(effect))
         except Exception as error:
@@ -210,14 +186,153 @@ class Worker:
             log.exception("%s %s", effect.kind, effect.key)
             return Unknown(f"{type(error).__name__}: {error}")
 
+    async def _clear(self, desk: Desk) -> int:
+        """All that is due at a desk, until there is nothing more."""
+        total = 0
+        while taken := await desk.take(desk.slots):
+            await asyncio.gather(*taken)
+            total += len(taken)
+        return total
 
-async def _all(calls: Iterable[Any]) -> list[int]:
-    """Run side by side; one that fails is logged and does not stop the others."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            log.error("a step failed", exc_info=result)
-    return [0 if isinstance(result, BaseException) else 1 for result in results]
+    async def _attend(self, desk: Desk) -> None:
+        """A desk, for ever: take up what is due as slots come free."""
+        bell = asyncio.Event()
+        self._bells.append(bell)
+        running: set[asyncio.Future[None]] = set()
+        while True:
+            bell.clear()
+            try:
+                taken = await desk.take(desk.slots - len(running))
+            except Exception:
+                # The database is away, or a bug: either way the work stays in its tables.
+                log.exception("nothing can be taken up; the next try is in %s s", POLL_S)
+                await asyncio.sleep(POLL_S)
+                continue
+            for work in taken:
+                future = asyncio.ensure_future(work)
+                future.add_done_callback(lambda _: bell.set())
+                running.add(future)
+            if not taken:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(bell.wait(), POLL_S)
+            elif len(running) >= desk.slots:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            running = {future for future in running if not future.done()}
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._keep_alive()
+            except Exception:
+                log.exception("claims can't be looked after; the next try is in %s s", POLL_S)
+            await asyncio.sleep(POLL_S)
+
+    async def _keep_alive(self) -> None:
+        """Our lock is held, and the claims of the dead and the overdue are unknown."""
+        async with self.world.work.pool.connection() as conn:
+            alive = await effects.lives(conn, self.number)
+        if not alive:
+            # The database was away, and our lock went with its session: others take us for dead.
+            await self.begin()
+        async with self.world.work.pool.connection() as conn:
+            await effects.expire_claims(conn, self.number)
+
+    async def _stuck(self) -> str:
+        async with self.world.work.pool.connection() as conn:
+            cursor = await conn.execute(
+                "SELECT kind, state, tries, response->>'why' AS why FROM effect"
+                " WHERE state NOT IN ('done', 'rejected') AND due_at <= %s ORDER BY id LIMIT 3",
+                (self.world.now,),
+            )
+            rows = await cursor.fetchall()
+        return "; ".join(
+            f"{r['kind']} is {r['state']} after {r['tries']} tries ({r['why']})" for r in rows
+        )
+
+
+class BillDesk:
+    """Ended sessions whose time to be billed has come."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.slots = _BILL_SLOTS
+        self._world = worker.world
+        self._at_it: set[str] = set()
+
+    async def take(self, free: int) -> list[Awaitable[None]]:
+        async with self._world.work.pool.connection() as conn:
+            due = await sessions.due(conn, self._world.now, free + len(self._at_it))
+        new = [session_id for session_id in due if session_id not in self._at_it][:free]
+        self._at_it.update(new)
+        return [self._bill(session_id) for session_id in new]
+
+    async def _bill(self, session_id: str) -> None:
+        try:
+            await bill(self._world, session_id)
+        except psycopg.OperationalError:
+            log.exception("%s stays due: the database's trouble, not the session's", session_id)
+            await asyncio.sleep(POLL_S)
+        except Exception as error:
+            log.exception("%s can't be billed", session_id)
+            await hold_failed(self._world, session_id, f"{type(error).__name__}: {error}")
+        finally:
+            self._at_it.discard(session_id)
+
+
+class EffectDesk:
+    """Effects of some kinds; at most ``per_subject`` at a time for one of their subjects."""
+
+    def __init__(
+        self, worker: Worker, kinds: list[str], *, slots: int, per_subject: int | None = None
+    ) -> None:
+        self.slots = slots
+        self._worker = worker
+        self._kinds = kinds
+        self._per_subject = per_subject
+        self._at_it: Counter[str] = Counter()
+
+    async def take(self, free: int) -> list[Awaitable[None]]:
+        world = self._worker.world
+        busy: list[str] = []
+        if self._per_subject is not None:
+            busy = [s for s, count in self._at_it.items() if count >= self._per_subject]
+            free = min(free, self._per_subject)
+        async with world.work.pool.connection() as conn:
+            claimed = await effects.claim(
+                conn,
+                worker=self._worker.number,
+                now=world.now,
+                kinds=self._kinds,
+                lanes=self._lanes(),
+                busy=busy,
+                limit=free,
+                lease_s=LEASE_S,
+            )
+        self._at_it.update(effect.subject for effect in claimed)
+        return [self._carry_out(effect) for effect in claimed]
+
+    def _lanes(self) -> list[str]:
+        return []
+
+    async def _carry_out(self, effect: Effect) -> None:
+        try:
+            await self._worker.carry_out(effect)
+        finally:
+            self._at_it[effect.subject] -= 1
+            if not self._at_it[effect.subject]:
+                del self._at_it[effect.subject]
+
+
+class CommandDesk(EffectDesk):
+    """Commands to the charge points that are connected to this process."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker, [], slots=64)
+
+    async def take(self, free: int) -> list[Awaitable[None]]:
+        return await super().take(free) if self._lanes() else []
+
+    def _lanes(self) -> list[str]:
+        return self._worker.gates.lanes()
 
 
 class Conductor:
@@ -226,9 +341,9 @@ class Conductor:
     def __init__(
         self,
         worker: Worker,
-        advance: Callable[[datetime], Any],
+        advance: Callable[[datetime], Awaitable[None]],
         now: Callable[[], datetime],
-        follow: Callable[[datetime], Any],
+        follow: Callable[[datetime], Awaitable[int]],
         give_up_s: float = 60.0,
     ) -> None:
         self._worker = worker

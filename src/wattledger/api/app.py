@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from wattledger.api import hooks, sessions
 from wattledger.api.answers import error_answer, json_answer
+from wattledger.api.body import read_body
 from wattledger.api.password import PagePassword
 from wattledger.api.report import report
 from wattledger.api.state import State
@@ -74,7 +75,7 @@ async def post_clock(request: Request) -> Response:
     state.keys.require(request, "clock")
     if state.conductor is None:
         raise NotFound('the clock is the machine\'s; set server.clock = "driven" to move it')
-    body = decode_json(await request.body(), "$")
+    body = decode_json(await read_body(request, 10_000), "$")
     if not isinstance(body, dict) or not isinstance(body.get("now"), str):
         raise BadInput("$.now", body, "a time such as 2026-11-24T10:15:00Z")
     to: datetime = parse_time(body["now"], "$.now")

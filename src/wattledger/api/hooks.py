@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from wattledger.api.answers import json_answer
+from wattledger.api.body import read_body
 from wattledger.api.state import State
-from wattledger.errors import BadInput, NotFound
+from wattledger.errors import NotFound
 from wattledger.ingest import inbox
 from wattledger.payments.model import Processor
 from wattledger.pipeline.settle import HINTED, plan_read
@@ -28,9 +29,7 @@ async def from_stripe(request: Request) -> Response:
     processor = snapshot.get("processor", processor_id, Processor)
     if processor is None:
         raise NotFound(f"no [[processor]] {processor_id!r}")
-    body = await request.body()
-    if len(body) > BODY_MAX_BYTES:
-        raise BadInput("body", f"{len(body)} bytes", f"{BODY_MAX_BYTES} at most")
+    body = await read_body(request, BODY_MAX_BYTES)
     signature = request.headers.get("stripe-signature", "")
     secret = state.secrets(processor.webhook_secret_env)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 
 from starlette.datastructures import Headers
@@ -34,6 +33,6 @@ class PagePassword:
         scheme, _, value = header.partition(" ")
         try:
             given = base64.b64decode(value, validate=True).partition(b":")[2]
-        except binascii.Error:
+        except ValueError:  # no base64, or no ASCII
             return False
         return scheme.lower() == "basic" and hmac.compare_digest(given, self._password)

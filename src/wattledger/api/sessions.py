@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from wattledger import rating
 from wattledger.api.answers import json_answer
+from wattledger.api.body import read_body
 from wattledger.api.state import State
 from wattledger.errors import BadInput, Malformed, NotFound
 from wattledger.pipeline.imports import SessionIn, take
@@ -22,7 +23,7 @@ async def post(request: Request) -> Response:
     """One session or a list of them. Each counts once under its id, however often it is sent."""
     state: State = request.app.state.wattledger
     key = state.keys.require(request, "sessions:write")
-    raw = await _body(request)
+    raw = await read_body(request, BODY_MAX_BYTES)
     one = raw.lstrip()[:1] != b"["
     try:
         found = _ONE.decode(raw) if one else _MANY.decode(raw)
@@ -48,22 +49,23 @@ async def get_many(request: Request) -> Response:
     state.keys.require(request, "sessions:read")
     query = request.query_params
     limit = _limit(query.get("limit"))
+    after = _id(query.get("after", ""), "after")
     async with state.reader.connection() as conn:
         cursor = await conn.execute(
             _SELECT + " WHERE s.id > %(after)s AND (%(state)s::text IS NULL OR s.state = %(state)s)"
             " ORDER BY s.id LIMIT %(limit)s",
-            {"after": query.get("after", ""), "state": query.get("state"), "limit": limit},
+            {"after": after, "state": query.get("state"), "limit": limit},
         )
         rows = await cursor.fetchall()
-    after = rows[-1]["id"] if len(rows) == limit else None
-    return json_answer({"items": rows, "after": after})
+    following = rows[-1]["id"] if len(rows) == limit else None
+    return json_answer({"items": rows, "after": following})
 
 
 async def get_one(request: Request) -> Response:
     """A session with its charge, line by line, and its facts."""
     state: State = request.app.state.wattledger
     state.keys.require(request, "sessions:read")
-    session_id = request.path_params["session_id"]
+    session_id = _id(request.path_params["session_id"], "session_id")
     async with state.reader.connection() as conn:
         cursor = await conn.execute(_SELECT + " WHERE s.id = %s", (session_id,))
         row = await cursor.fetchone()
@@ -98,15 +100,10 @@ _ONE = msgspec.json.Decoder(SessionIn)
 _MANY = msgspec.json.Decoder(list[SessionIn])
 
 
-async def _body(request: Request) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_MAX_BYTES:
-            raise BadInput("body", f"over {BODY_MAX_BYTES} bytes", "a smaller request")
-        chunks.append(chunk)
-    return b"".join(chunks)
+def _id(text: str, path: str) -> str:
+    if "\0" in text or len(text) > 100:
+        raise BadInput(path, text, "an id")
+    return text
 
 
 def _limit(text: str | None) -> int:

@@ -12,6 +12,7 @@ any transaction, and settled in the step that moves its subject on. Guarantees:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -111,6 +112,7 @@ _DUE_HEADS = """
     WHERE e.state IN ('pending', 'unknown') AND e.due_at <= %(now)s
       AND (e.not_before IS NULL OR e.not_before <= clock_timestamp())
       AND (e.kind = ANY(%(kinds)s) OR e.lane = ANY(%(lanes)s))
+      AND NOT e.subject = ANY(%(busy)s)
       AND NOT EXISTS (SELECT FROM effect p WHERE p.lane = e.lane AND p.lane_seq < e.lane_seq
                       AND p.state NOT IN ('done', 'rejected'))
     ORDER BY e.due_at, e.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
@@ -126,8 +128,11 @@ async def claim(
     lanes: list[str],
     limit: int,
     lease_s: int,
+    busy: Sequence[str] = (),
 ) -> list[Effect]:
-    """Claim due heads of lanes: of these kinds, or in these lanes (a gateway's connections)."""
+    """Claim due heads of lanes: of these kinds, or in these lanes (a gateway's connections).
+
+    ``busy``: subjects that have all the hands they may have."""
     cursor = await conn.execute(
         f"WITH head AS ({_DUE_HEADS})"
         " UPDATE effect e SET state = 'claimed', claimed_by = %(worker)s,"
@@ -139,7 +144,7 @@ async def claim(
         " e.tries, e.claim_token, e.first_sent_at, head.state = 'unknown' AS resolving",
         {
             "now": now, "kinds": kinds, "lanes": lanes, "limit": limit,
-            "worker": worker, "lease_s": lease_s,
+            "worker": worker, "lease_s": lease_s, "busy": list(busy),
         },
     )  # fmt: skip
     rows = [Effect(**row) for row in await cursor.fetchall()]
@@ -159,8 +164,11 @@ async def expire_claims(conn: Conn, worker: int) -> int:
     """Claims of dead or overdue workers become unknown; how many. ``worker`` is the caller."""
     cursor = await conn.execute(
         "UPDATE effect SET state = 'unknown', claim_token = NULL, claimed_by = NULL,"
-        " claimed_until = NULL WHERE state = 'claimed' AND (claimed_until < clock_timestamp()"
-        " OR (claimed_by <> %s AND pg_try_advisory_xact_lock(%s, claimed_by)))",
+        " claimed_until = NULL WHERE id IN (SELECT id FROM effect WHERE state = 'claimed'"
+        "   AND (claimed_until < clock_timestamp()"
+        "     OR (claimed_by <> %s AND pg_try_advisory_xact_lock(%s, claimed_by)))"
+        # One whose outcome is being stored right now is locked: it is not overdue for long.
+        "   FOR UPDATE SKIP LOCKED)",
         (worker, LIVENESS),
     )
     return cursor.rowcount
@@ -193,6 +201,6 @@ async def put_back(conn: Conn, effect: Effect, state: str, *, wait_ms: int, why:
         raise Conflict(f"effect {effect.id} ({effect.kind}) is no longer claimed by this worker")
 
 
-def backoff_ms(tries: int) -> int:
-    """50 ms, doubling, at most a minute. Machine time."""
-    return int(min(60_000, 50 * 2 ** min(tries - 1, 12)))
+def backoff_ms(tries: int, most_ms: int = 60_000) -> int:
+    """50 ms, doubling, at most a minute or ``most_ms``. Machine time."""
+    return int(min(most_ms, 50 * 2 ** min(tries - 1, 24)))

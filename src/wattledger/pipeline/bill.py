@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from wattledger.contract import Contract, Route
 from wattledger.db.work import Transaction
+from wattledger.entitlements import Snapshot
 from wattledger.errors import CantPrice
 from wattledger.ids import content_digest, derive
 from wattledger.ingest import anomalies
@@ -35,7 +36,9 @@ async def bill(world: World, session_id: str) -> str:
 
     What can't be priced safely is held with its reason. Called again it changes nothing.
     """
-    async with world.work.transaction("bill") as tx:
+    now = world.now
+    snapshot = await world.snapshot(now)
+    async with world.work.transaction("bill", now=now) as tx:
         row = await sessions.get(tx.conn, session_id, lock=True)
         if row is None or row.state != "ended" or row.bill_due_at is None:
             return row.state if row else "unknown"
@@ -47,18 +50,31 @@ async def bill(world: World, session_id: str) -> str:
             await _hold(tx, row, error.code, str(error))
             return "held"
         if charge.total_minor == 0 or row.contract.route is Route.FREE:
-            await _free(tx, world, row, charge)
+            await _free(tx, snapshot, row, charge)
             return "free"
-        await _issue(tx, world, row, charge)
+        await _issue(tx, snapshot, row, charge)
         return "billed"
 
 
 async def hold_failed(world: World, session_id: str, why: str) -> None:
-    """A session that a fault of ours kept from being billed is held, and the others go on."""
+    """A session that a fault of ours kept from being billed is held, and the others go on.
+
+    It is not read again for that: it may be the reading that fails.
+    """
     async with world.work.transaction("bill") as tx:
-        row = await sessions.get(tx.conn, session_id, lock=True)
-        if row is not None and row.state == "ended":
-            await _hold(tx, row, "bill.failed", why)
+        await tx.conn.execute(
+            "UPDATE session SET state = 'held', held_reason = 'bill.failed'"
+            " WHERE id = %s AND state = 'ended'",
+            (session_id,),
+        )
+        await anomalies.record(
+            tx.conn,
+            at=tx.now,
+            code="bill.failed",
+            subject=session_id,
+            detail={"why": why},
+            cause="bill",
+        )
 
 
 async def _priced(tx: Transaction, world: World, row: SessionRow) -> Charge:
@@ -90,15 +106,15 @@ async def _hold(tx: Transaction, row: SessionRow, code: str, message: str) -> No
     )
 
 
-async def _free(tx: Transaction, world: World, row: SessionRow, charge: Charge) -> None:
+async def _free(tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Charge) -> None:
     payment = await payments.of_session(tx.conn, row.id)
     if payment is not None and payment.state == "held":
         await release(tx, payment)
     await sessions.move(tx.conn, row.id, "free")
-    await tell.session_free(tx, world, row, charge)
+    await tell.session_free(tx, snapshot, row, charge)
 
 
-async def _issue(tx: Transaction, world: World, row: SessionRow, charge: Charge) -> None:
+async def _issue(tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Charge) -> None:
     contract = row.contract
     charge_id = derive("chg", row.id, 1)
     entity_date = _day(charge.ended_at, contract.entity_time_zone)
@@ -113,7 +129,7 @@ async def _issue(tx: Transaction, world: World, row: SessionRow, charge: Charge)
     parts = plan.parts(charge.total_minor, contract.route, payment, contract.shortfall)
     await collect_by(tx, charge_id, contract, parts, payment, entity_date)
     await sessions.move(tx.conn, row.id, "billed")
-    await tell.session_billed(tx, world, row, charge, charge_id, entity_date, entry)
+    await tell.session_billed(tx, snapshot, row, charge, charge_id, entity_date, entry)
     await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
 
 

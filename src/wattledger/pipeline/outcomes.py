@@ -9,8 +9,9 @@ import msgspec
 from wattledger.db import effects
 from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Rejected, Unknown
 from wattledger.db.work import Transaction
+from wattledger.entitlements import Snapshot
 from wattledger.ingest import anomalies
-from wattledger.pipeline import collect, settle
+from wattledger.pipeline import collect, lapse, settle
 from wattledger.pipeline.reconcile import reconcile
 from wattledger.pipeline.world import World
 
@@ -37,6 +38,8 @@ ATTEMPTS_MAX = 5
 # After so many tries without an answer (minutes, by the backoff) a person is shown it; it goes on
 # being tried.
 TRIES_SHOWN = 12
+# Books that are away for a day are not asked every minute (Standard Webhooks: hours at the end).
+_WAIT_MAX_MS = {"webhook.deliver": 6 * 3_600_000}
 
 
 async def take(world: World, effect: Effect, outcome: Outcome) -> None:
@@ -44,23 +47,37 @@ async def take(world: World, effect: Effect, outcome: Outcome) -> None:
 
     Raises Conflict when the claim was lost: then another worker's outcome counts.
     """
-    async with world.work.transaction(STEP_OF[effect.kind]) as tx:
+    now = world.now
+    snapshot = await world.snapshot(now)
+    async with world.work.transaction(STEP_OF[effect.kind], now=now) as tx:
         if isinstance(outcome, Done):
             await effects.settle(tx.conn, effect, "done", outcome.response, tx.now)
-            await _done(tx, world, effect, outcome.response)
+            await _done(tx, snapshot, effect, outcome.response)
         elif isinstance(outcome, Rejected):
             await _rejected(tx, effect, outcome.response)
         elif isinstance(outcome, NewAttempt):
             await _another(tx, effect, outcome)
         else:
             await _later(tx, effect, outcome)
-    if effect.kind == "stripe.read" and isinstance(outcome, Done):
+    complete = isinstance(outcome, Done) and outcome.response.get("next") is None
+    if effect.kind == "stripe.read" and complete:
         await reconcile(world)
 
 
-async def _done(tx: Transaction, world: World, effect: Effect, response: dict[str, Any]) -> None:
+async def set_aside(world: World, effect: Effect, why: str) -> None:
+    """An outcome that can't be taken in: unknown, looked up again later, and shown to a person."""
+    async with world.work.transaction(STEP_OF[effect.kind]) as tx:
+        wait_ms = effects.backoff_ms(effect.tries)
+        await effects.put_back(tx.conn, effect, "unknown", wait_ms=wait_ms, why=why)
+        await _show(tx, effect, why)
+
+
+async def _done(
+    tx: Transaction, snapshot: Snapshot, effect: Effect, response: dict[str, Any]
+) -> None:
     if effect.kind == "stripe.read":
-        await settle.read_done(tx, world, effect, response)
+        await settle.read_done(tx, snapshot, effect, response)
+        await lapse.mind(tx, snapshot)
     elif effect.kind in _DONE:
         await _DONE[effect.kind](tx, effect, response)
 
@@ -111,16 +128,20 @@ async def _later(tx: Transaction, effect: Effect, outcome: Unknown | NotSent) ->
     doubtful = isinstance(outcome, Unknown) or effect.resolving
     state = "unknown" if doubtful else "pending"
     if effect.tries == TRIES_SHOWN:
-        await anomalies.record(
-            tx.conn,
-            at=tx.now,
-            code="effect.stuck",
-            subject=effect.subject,
-            detail={"kind": effect.kind, "key": effect.key, "why": outcome.why},
-            cause=effect.key,
-        )
-    wait_ms = effects.backoff_ms(effect.tries)
+        await _show(tx, effect, outcome.why)
+    wait_ms = effects.backoff_ms(effect.tries, _WAIT_MAX_MS.get(effect.kind, 60_000))
     await effects.put_back(tx.conn, effect, state, wait_ms=wait_ms, why=outcome.why)
+
+
+async def _show(tx: Transaction, effect: Effect, why: str) -> None:
+    await anomalies.record(
+        tx.conn,
+        at=tx.now,
+        code="effect.stuck",
+        subject=effect.subject,
+        detail={"kind": effect.kind, "key": effect.key, "why": why},
+        cause=effect.key,
+    )
 
 
 def sent_text(outcome: Outcome) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from wattledger.db import effects
 from wattledger.db.effects import Effect
 from wattledger.db.work import Transaction
+from wattledger.entitlements import Snapshot
 from wattledger.entitlements.model import Entity
 from wattledger.ingest import inbox
 from wattledger.ledger import entries
@@ -93,14 +94,13 @@ async def plan_read(
 
 
 async def read_done(
-    tx: Transaction, world: World, effect: Effect, response: dict[str, Any]
+    tx: Transaction, snapshot: Snapshot, effect: Effect, response: dict[str, Any]
 ) -> None:
     """Book what is new; plan the next reading."""
     # A nightly and a hinted reading may come in at once: they book one after the other.
     await tx.conn.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (effect.subject,)
     )
-    snapshot = await world.snapshot(tx.now)
     processor = snapshot.get("processor", effect.subject, Processor)
     entity = snapshot.entity(processor.entity) if processor else None
     if processor is None or entity is None:
@@ -108,7 +108,7 @@ async def read_done(
     for item in sorted(response["items"], key=lambda i: (i["created_at"], i["id"])):
         await _book_item(tx, processor, entity, item)
     for payout in response["payouts"]:
-        await _payout(tx, world, processor, entity, payout)
+        await _payout(tx, snapshot, processor, entity, payout)
     hour = snapshot.policies.reconcile_hour
     await plan_read(tx, processor.id, next_reading(tx.now, entity.time_zone, hour))
 
@@ -149,7 +149,11 @@ async def _book_item(
 
 
 async def _payout(
-    tx: Transaction, world: World, processor: Processor, entity: Entity, payout: dict[str, Any]
+    tx: Transaction,
+    snapshot: Snapshot,
+    processor: Processor,
+    entity: Entity,
+    payout: dict[str, Any],
 ) -> None:
     await tx.conn.execute(
         "INSERT INTO payout (id, processor_id, entity_id, currency, amount_minor, status,"
@@ -174,7 +178,7 @@ async def _payout(
             entity.id, payout["id"], on, payout["currency"], payout["amount_minor"]
         )
         if await ledger.book(tx.conn, entry, tx.now) is not None:
-            await tell.payout_paid(tx, world, entity.id, payout, entry)
+            await tell.payout_paid(tx, snapshot, entity.id, payout, entry)
 
 
 def _day(at: datetime, entity: Entity) -> date:

@@ -9,15 +9,15 @@ from wattledger.accounting.model import Target
 from wattledger.clock import utc_text
 from wattledger.db import effects
 from wattledger.db.work import Transaction
+from wattledger.entitlements import Snapshot
 from wattledger.ledger.entries import Entry
-from wattledger.pipeline.world import World
 from wattledger.rating import Charge
 from wattledger.sessions.store import SessionRow
 
 
 async def session_billed(
     tx: Transaction,
-    world: World,
+    snapshot: Snapshot,
     row: SessionRow,
     charge: Charge,
     charge_id: str,
@@ -34,17 +34,19 @@ async def session_billed(
         "lines": [{"text": line.text, "net_minor": line.net_minor} for line in charge.lines],
         "journal": journal(entry),
     }
-    await _to_targets(tx, world, row.contract.entity_id, row.id, "session.billed", data)
+    await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.billed", data)
 
 
-async def session_free(tx: Transaction, world: World, row: SessionRow, charge: Charge) -> None:
+async def session_free(
+    tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Charge
+) -> None:
     """``session.free``: ended, and nothing is charged."""
     data = _session(row, charge) | {"reason": charge.free_reason or str(row.contract.route)}
-    await _to_targets(tx, world, row.contract.entity_id, row.id, "session.free", data)
+    await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.free", data)
 
 
 async def payout_paid(
-    tx: Transaction, world: World, entity_id: str, payout: dict[str, Any], entry: Entry | None
+    tx: Transaction, snapshot: Snapshot, entity_id: str, payout: dict[str, Any], entry: Entry | None
 ) -> None:
     """``payout.paid``: the processor says that the money is at the bank."""
     data = {
@@ -54,7 +56,7 @@ async def payout_paid(
         "arrival_date": payout["arrival_date"],
         "journal": journal(entry),
     }
-    await _to_targets(tx, world, entity_id, payout["id"], "payout.paid", data)
+    await _to_targets(tx, snapshot, entity_id, payout["id"], "payout.paid", data)
 
 
 def journal(entry: Entry | None) -> list[dict[str, Any]]:
@@ -81,9 +83,13 @@ def _session(row: SessionRow, charge: Charge) -> dict[str, Any]:
 
 
 async def _to_targets(
-    tx: Transaction, world: World, entity_id: str, subject: str, kind: str, data: dict[str, Any]
+    tx: Transaction,
+    snapshot: Snapshot,
+    entity_id: str,
+    subject: str,
+    kind: str,
+    data: dict[str, Any],
 ) -> None:
-    snapshot = await world.snapshot(tx.now)
     for target in snapshot.all("target", Target):
         if target.entity != entity_id:
             continue  # one entity's books never hear of another's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from wattledger.db import versions
+from wattledger.db.connect import Pool
 from wattledger.db.work import Work
 from wattledger.entitlements import Directory, Snapshot
 from wattledger.tariffs import Tariff, read_tariff
@@ -21,10 +23,17 @@ STALE_AFTER_S = 5.0
 
 
 class World:
-    """The unit of work, and a Directory that is fresh to within ``STALE_AFTER_S``."""
+    """The unit of work, and a Directory that is fresh to within ``STALE_AFTER_S``.
 
-    def __init__(self, work: Work) -> None:
+    A step takes its snapshot before it opens its transaction: a step that waited for another
+    connection while it held one could wait for itself. ``configuration`` is a pool of its own for
+    the refresh, so that even then nobody waits for a connection that a waiting step holds.
+    """
+
+    def __init__(self, work: Work, configuration: Pool | None = None) -> None:
         self.work = work
+        self._configuration = configuration or work.pool
+        self._refreshing = asyncio.Lock()
         self._directory = Directory([])
         self._confirmed_at_s = time.monotonic() - STALE_AFTER_S
         self._tariffs: dict[str, Tariff] = {}
@@ -36,18 +45,23 @@ class World:
 
     async def snapshot(self, at: datetime) -> Snapshot:
         """What is in force at ``at``; from memory, unless that was not confirmed for too long."""
-        if time.monotonic() - self._confirmed_at_s >= STALE_AFTER_S:
-            await self.refresh()
+        if self._is_stale():
+            async with self._refreshing:
+                if self._is_stale():  # whoever waited finds it done
+                    await self.refresh()
         return self._directory.at(at)
 
     async def refresh(self) -> None:
         """Load the configuration again if the database has a newer one."""
         asked_at_s = time.monotonic()
-        async with self.work.pool.connection() as conn:
+        async with self._configuration.connection() as conn:
             if await versions.latest_seq(conn) != self._directory.seq:
                 self._directory = Directory(await versions.load(conn))
                 log.info("configuration %d in force", self._directory.seq)
         self._confirmed_at_s = asked_at_s
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._confirmed_at_s >= STALE_AFTER_S
 
     async def tariff(self, conn: AsyncConnection[dict[str, Any]], digest: str) -> Tariff:
         """A tariff version. It never changes, so it is read once in a process's life."""

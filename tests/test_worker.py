@@ -1,0 +1,202 @@
+"""The worker under trouble: nobody waits for somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sample_config import whole
+from wattledger.clock import DrivenClock
+from wattledger.config import parse, versions
+from wattledger.db import effects
+from wattledger.db import versions as store
+from wattledger.db.connect import Database, Pool
+from wattledger.db.effects import Done, Effect, Outcome, Unknown
+from wattledger.db.roles import Role
+from wattledger.db.work import Work, no_checkpoint
+from wattledger.pipeline.bill import bill
+from wattledger.pipeline.imports import ReadingIn, SessionIn, take
+from wattledger.pipeline.world import STALE_AFTER_S, World
+from wattledger.worker import Gate, Worker
+
+START = datetime(2026, 11, 1, 10, tzinfo=UTC)
+
+
+class Nobody:
+    """No gate, no charge point."""
+
+    async def gate(self, effect: Effect) -> Gate | None:
+        return None
+
+    def lanes(self) -> list[str]:
+        return []
+
+
+@pytest.fixture
+async def small(database: Database) -> AsyncIterator[Pool]:
+    """Three connections for everybody."""
+    pool = await database.open_pool(Role.APP, 1, 3)
+    async with pool:
+        yield pool
+
+
+async def _world(pool: Pool, clock: DrivenClock, configuration: Pool | None = None) -> World:
+    work = Work(pool, clock)
+    async with work.transaction("apply") as tx:
+        beginning = datetime(1970, 1, 1, tzinfo=UTC)
+        await store.apply(tx.conn, versions(parse(whole())), beginning)
+    world = World(work, configuration)
+    await world.refresh()
+    return world
+
+
+def _worker(world: World, database: Database, gates: Any) -> Worker:
+    return Worker(world, gates, lambda: database.connect(Role.APP), no_checkpoint)
+
+
+async def _session(world: World, name: str) -> str:
+    """10 kWh at 0.40, less 10 %: net 3.60, invoiced."""
+    stop = START + timedelta(hours=1)
+    session = SessionIn(
+        id=name, charge_point_id="Y-1", connector_id=1, token="Acme-1", started_at=START,
+        stopped_at=stop, readings=(ReadingIn(START, 0), ReadingIn(stop, 10_000)),
+    )  # fmt: skip
+    return str((await take(world, "api", session))["session_id"])
+
+
+async def _one(world: World, query: str, *parameters: object) -> Any:
+    async with world.work.pool.connection() as conn:
+        return await (await conn.execute(query, parameters)).fetchone()
+
+
+async def test_a_burst_after_a_quiet_time_does_not_wait_for_itself(
+    small: Pool, clock: DrivenClock
+) -> None:
+    # Twelve steps at three connections, and the configuration in memory is too old for all of
+    # them: were it read inside a step, each would wait for a connection that the others hold.
+    world = await _world(small, clock)
+    ids = [await _session(world, f"s{i}") for i in range(12)]
+    world._confirmed_at_s -= STALE_AFTER_S
+    async with asyncio.timeout(10):
+        states = await asyncio.gather(*(bill(world, session_id) for session_id in ids))
+    assert states == ["billed"] * 12
+
+
+async def test_books_that_hang_keep_no_card_waiting(
+    pool: Pool, database: Database, clock: DrivenClock
+) -> None:
+    seen: list[str] = []
+    both = asyncio.Event()
+
+    class Slow:
+        async def call(self, effect: Effect) -> Outcome:
+            await asyncio.sleep(30)
+            return Unknown("no answer")
+
+        resolve = call
+
+    class Fast:
+        async def call(self, effect: Effect) -> Outcome:
+            seen.append(effect.key)
+            if len(seen) == 2:
+                both.set()
+            return Done({"status": "canceled"})
+
+        resolve = call
+
+    class Both(Nobody):
+        async def gate(self, effect: Effect) -> Gate | None:
+            return Slow() if effect.subject == "dead" else Fast()
+
+    world = await _world(pool, clock)
+    now = clock.now()
+    async with world.work.transaction("test") as tx:
+        for i in range(100):
+            await effects.add(
+                tx.conn, kind="webhook.deliver", subject="dead", lane=f"h{i}", key=f"h{i}",
+                request={}, due_at=now - timedelta(hours=1), caused_at=now,
+            )  # fmt: skip
+        for kind, subject in (("stripe.release", "p"), ("webhook.deliver", "alive")):
+            await effects.add(
+                tx.conn, kind=kind, subject=subject, lane=subject, key=subject, request={},
+                due_at=now, caused_at=now,
+            )  # fmt: skip
+    worker = _worker(world, database, Both())
+    await worker.begin()
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await both.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await worker.end()
+    assert sorted(seen) == ["alive", "p"], "served beside a hundred that hang"
+
+
+async def test_a_session_that_can_not_even_be_read_is_held_and_the_others_go_on(
+    pool: Pool, database: Database, clock: DrivenClock
+) -> None:
+    world = await _world(pool, clock)
+    bad, good = await _session(world, "bad"), await _session(world, "good")
+    async with await database.connect(Role.OWNER) as owner:
+        # As a bug or a restore might leave it: a contract that is none, past all guards.
+        await owner.execute("ALTER TABLE session DISABLE TRIGGER USER")
+        await owner.execute("UPDATE session SET contract = '{}' WHERE id = %s", (bad,))
+        await owner.execute("ALTER TABLE session ENABLE TRIGGER USER")
+    worker = _worker(world, database, Nobody())
+    await worker.begin()
+    for desk in worker._desks:
+        await worker._clear(desk)
+    await worker.end()
+    row = await _one(world, "SELECT state, held_reason FROM session WHERE id = %s", bad)
+    assert row == {"state": "held", "held_reason": "bill.failed"}
+    row = await _one(world, "SELECT state FROM session WHERE id = %s", good)
+    assert row == {"state": "billed"}
+
+
+async def test_an_outcome_that_can_not_be_taken_in_is_set_aside_and_shown(
+    pool: Pool, database: Database, clock: DrivenClock
+) -> None:
+    class Nonsense(Nobody):
+        async def gate(self, effect: Effect) -> Gate | None:
+            return self
+
+        async def call(self, effect: Effect) -> Outcome:
+            return Done({"intent_id": "pi_1"})  # no charge_id: the step fails
+
+        resolve = call
+
+    world = await _world(pool, clock)
+    async with world.work.transaction("test") as tx:
+        await effects.add(
+            tx.conn, kind="stripe.hold", subject="pay_none", lane="p", key="p", request={},
+            due_at=tx.now, caused_at=tx.now,
+        )  # fmt: skip
+    worker = _worker(world, database, Nonsense())
+    await worker.begin()
+    for desk in worker._desks:
+        await worker._clear(desk)
+    await worker.end()
+    row = await _one(world, "SELECT state, not_before > clock_timestamp() AS waits FROM effect")
+    assert row["state"] == "unknown"
+    row = await _one(world, "SELECT code, subject FROM anomaly")
+    assert row == {"code": "effect.stuck", "subject": "pay_none"}
+
+
+async def test_a_worker_whose_lock_was_lost_takes_another(
+    pool: Pool, database: Database, clock: DrivenClock
+) -> None:
+    world = await _world(pool, clock)
+    worker = _worker(world, database, Nobody())
+    await worker.begin()
+    first = worker.number
+    assert worker._liveness is not None
+    await worker._liveness.close()  # as a restart of the database does
+    await worker._keep_alive()
+    assert worker.number != first
+    async with pool.connection() as conn:
+        assert await effects.lives(conn, worker.number)
+    await worker.end()
