@@ -251,6 +251,12 @@ WRONG_CALLS: dict[str, tuple[str, Any, str, tuple[str, ...]]] = {
     "float register": (
         "StartTransaction", START | {"meterStart": 1.5}, "FormationViolation", ("meterStart",),
     ),
+    "no connector": (
+        "StartTransaction", START | {"connectorId": 0}, "FormationViolation", ("connectorId",),
+    ),
+    "negative connector": (
+        "StartTransaction", START | {"connectorId": -1}, "FormationViolation", ("connectorId",),
+    ),
     "connector beyond all": (
         "StartTransaction", START | {"connectorId": 2**40}, "FormationViolation",
         ("connectorId",),
@@ -413,6 +419,7 @@ WRONG_SESSIONS: dict[str, tuple[Any, str]] = {
 async def test_a_session_that_can_not_be(dsn: str, case: str) -> None:
     body, said = WRONG_SESSIONS[case]
     async with system(dsn) as running:
+        await running.clock(at("13:00"))
         answer = await running.post("/v1/sessions", body)
         assert answer.status_code == 422, answer.text
         assert said in answer.json()["error"]
@@ -440,6 +447,7 @@ async def test_who_may_not_post(dsn: str) -> None:
 
 async def test_the_same_id_with_another_content(dsn: str) -> None:
     async with system(dsn) as running:
+        await running.clock(at("13:00"))
         first = await running.post("/v1/sessions", EXTERNAL)
         again = await running.post("/v1/sessions", EXTERNAL)
         assert (first.status_code, again.status_code) == (201, 200)
@@ -453,6 +461,7 @@ async def test_the_same_id_with_another_content(dsn: str) -> None:
 
 async def test_one_payment_pays_one_session(dsn: str) -> None:
     async with system(dsn) as running:
+        await running.clock(at("13:00"))
         assert (await running.post("/v1/sessions", EXTERNAL)).status_code == 201
         answer = await running.post("/v1/sessions", _changed(id="cpms-2"))
         assert answer.status_code == 409, answer.text
@@ -462,7 +471,8 @@ async def test_one_payment_pays_one_session(dsn: str) -> None:
 
 async def test_a_register_that_fell_is_held_and_shown(dsn: str) -> None:
     async with system(dsn) as running:
-        body = _changed(readings=_readings(5_000, 9_000, 8_000))
+        await running.clock(at("13:00"))
+        body = _changed(readings=_readings(5_000, 9_000, 8_000), stopped_at="2026-11-02T12:20:00Z")
         assert (await running.post("/v1/sessions", body)).status_code == 201
         await running.clock(at("14:00"))
         rows = await running.rows("SELECT state, held_reason FROM session")
@@ -475,6 +485,7 @@ async def test_a_register_that_fell_is_held_and_shown(dsn: str) -> None:
 
 async def test_readings_in_any_order(dsn: str) -> None:
     async with system(dsn) as running:
+        await running.clock(at("13:00"))
         body = _changed(readings=[*reversed(EXTERNAL["readings"])])
         assert (await running.post("/v1/sessions", body)).status_code == 201
         await running.clock(at("14:00"))

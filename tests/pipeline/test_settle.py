@@ -36,7 +36,8 @@ def _payout(amount: int, status: str, items: list[str] | None) -> dict[str, Any]
 
 async def _read(world: World, items: list[dict[str, Any]], *payouts: dict[str, Any]) -> None:
     async with world.work.transaction("settle") as tx:
-        await read_done(tx, await world.snapshot(tx.now), READ, {"items": items, "payouts": list(payouts)})
+        snapshot = await world.snapshot(tx.now)
+        await read_done(tx, snapshot, READ, {"items": items, "payouts": list(payouts)})
 
 
 async def _rows(world: World, query: str) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ CASES: list[tuple[str, Delivery]] = [
     ("naive_time", spoilt(started_at=NAIVE)),
     ("naive_time", spoilt(readings=(Reading(NAIVE, 0), STOP))),
     ("naive_time", spoilt(changes=(Change(NAIVE, IDLE),))),
+    ("too_long", spoilt(ended_at=at("2027-08-05 10:01"))),
     ("ended_before_started", spoilt(ended_at=at("2026-07-01 09:59"))),
     ("missing_reading", spoilt(readings=())),
     ("missing_reading", spoilt(readings=(START,))),

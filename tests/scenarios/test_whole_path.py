@@ -204,6 +204,7 @@ async def test_a_price_that_changes_meanwhile(dsn: str, tmp_path: Path) -> None:
         began = await one.start(FLEET, at("09:00"), 0)
         await running.clock(at("09:30"))
         await _price(running, tmp_path, "0.60", at("09:30"))
+        await running.clock(at("10:00"))
         await one.stop(began, at("10:00"), 10_000)
         await one.status("Available", at("10:00"))
         await running.clock(at("10:02"))

@@ -99,3 +99,17 @@ def test_what_contradicts_itself_is_held_with_its_reason(facts: list[Fact], code
 def test_a_status_repeated_is_one_change() -> None:
     again = Fact("status", _at(45), activity=Activity.VEHICLE_IDLE)
     assert len(_delivery(START, IDLE, again, STOP).changes) == 2
+
+
+def test_a_fault_after_the_stop_is_the_chargers_until_it_says_otherwise() -> None:
+    fault = Fact("status", _at(65), activity=Activity.CHARGER_PAUSE)
+    well = Fact("status", _at(70), activity=Activity.VEHICLE_IDLE)
+    found = _delivery(START, STOP, fault, well, Fact("unplug", _at(75)))
+    assert found.changes[1:] == (
+        Change(_at(60), Activity.VEHICLE_IDLE),
+        Change(_at(65), Activity.CHARGER_PAUSE),
+        Change(_at(70), Activity.VEHICLE_IDLE),
+    )
+    before = Fact("status", _at(50), activity=Activity.CHARGER_PAUSE)
+    found = _delivery(START, before, STOP, Fact("unplug", _at(75)))
+    assert found.changes[1:] == (Change(_at(50), Activity.CHARGER_PAUSE),)

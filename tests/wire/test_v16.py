@@ -95,12 +95,12 @@ def test_the_same_start_is_the_same_session_however_its_token_is_written() -> No
 
 
 def test_a_fact_has_one_key_however_often_it_is_told() -> None:
-    first, again = (from_ocpp16.meters("ses_1", _meter(_sample())) for _ in range(2))
+    first, again = (from_ocpp16.meters("ses_1", _meter(_sample()), AT) for _ in range(2))
     assert first == again
     assert first[0][0] == Fact("meter", AT, 1_500)
     data = [v16.MeterValue(TIME, [v16.SampledValue("1.5", unit="kWh")])]
     stop = v16.StopTransaction(900, TIME, 7, transaction_data=data)
-    facts = from_ocpp16.stop("ses_1", stop, AT)
+    facts = from_ocpp16.stop("ses_1", stop, AT, AT)
     assert facts[0] == first[0], "a reading that comes again with the stop is the same fact"
     assert facts[1][0] == Fact("stop", AT, 900)
 
@@ -113,5 +113,5 @@ def test_a_fact_has_one_key_however_often_it_is_told() -> None:
 )  # fmt: skip
 def test_what_a_status_says_about_a_session(name: str, activity: Activity | None) -> None:
     """A pause that the charger makes is never the driver's idle time."""
-    found = from_ocpp16.status("ses_1", name, AT)
+    found = from_ocpp16.status("ses_1", name, AT, stopped=False)
     assert (found[0].activity if found else None) is activity

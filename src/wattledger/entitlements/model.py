@@ -73,6 +73,8 @@ class Policies(Section, frozen=True):
     """After a stop we wait this long for late meter values."""
     idle_limit_s: Positive = 86_400
     """Idle after the stop is closed by this, whatever else is missing."""
+    session_limit_s: Annotated[int, msgspec.Meta(ge=1, le=34_560_000)] = 2_592_000
+    """A finished session by API that lasted longer is refused: a clock was wrong."""
     hold_margin_s: int = 43_200
     """A session is billed this long before its hold lapses, whoever may still be plugged in."""
     refused_energy: Literal["waive", "debt"] = "waive"

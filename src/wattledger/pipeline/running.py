@@ -8,7 +8,11 @@ import msgspec
 
 from wattledger.db import effects
 from wattledger.db.work import Transaction
+from wattledger.entitlements.model import Policies
+from wattledger.errors import WattledgerError
 from wattledger.ingest import anomalies
+from wattledger.payments import store as payments
+from wattledger.pipeline import clocks
 from wattledger.pipeline.end import unplugged
 from wattledger.pipeline.world import World
 from wattledger.rating import Terms, price
@@ -24,8 +28,11 @@ COMMAND_LIFE = timedelta(minutes=15)
 
 
 async def meter(world: World, charge_point_id: str, message: v16.MeterValues) -> None:
-    """Register readings of a transaction; over the ceiling, a RemoteStop."""
-    async with world.work.transaction("meter") as tx:
+    """Register readings of a transaction; over the ceiling, or where its hold was declined, a
+    RemoteStop."""
+    now = world.now
+    policies = (await world.snapshot(now)).policies
+    async with world.work.transaction("meter", now=now) as tx:
         if message.transaction_id is None:
             return  # clock-aligned readings outside a transaction: nothing is billed by them
         row = await sessions.by_transaction(
@@ -34,10 +41,13 @@ async def meter(world: World, charge_point_id: str, message: v16.MeterValues) ->
         if row is None:
             await unknown_transaction(tx, charge_point_id, message.transaction_id, "MeterValues")
             return
-        facts = from_ocpp16.meters(row.id, message)
+        facts = from_ocpp16.meters(row.id, message, now)
+        for value in message.meter_value:
+            said = v16.time_of(value.timestamp, "meterValue.timestamp")
+            await clocks.shown(tx, charge_point_id, "MeterValues", row.id, said)
         added = await sessions.add_facts(tx.conn, row.id, facts, received_at=tx.now)
-        if added and row.state == "open" and row.contract.hold_minor:
-            await _mind_the_ceiling(tx, world, row)
+        if row.state == "open" and row.contract.hold_minor:
+            await _mind_the_money(tx, world, policies, row, added)
         elif added and row.state not in ("open", "ended"):
             await anomalies.record(
                 tx.conn,
@@ -53,12 +63,15 @@ async def status(
     world: World, charge_point_id: str, message: v16.StatusNotification, received_at: datetime
 ) -> None:
     """A connector's status: activity of the running session, or proof of an unplug."""
-    at = (
+    said = (
         v16.time_of(message.timestamp, "StatusNotification.timestamp")
         if message.timestamp
         else received_at
     )
-    async with world.work.transaction("status") as tx:
+    now = world.now
+    at = clocks.believed(said, now)
+    policies = (await world.snapshot(now)).policies
+    async with world.work.transaction("status", now=now) as tx:
         await tx.conn.execute(
             "INSERT INTO charge_point_state (charge_point_id, connected, heard_at, connectors)"
             " VALUES (%(cp)s, true, %(now)s,"
@@ -74,17 +87,15 @@ async def status(
         if message.connector_id == 0:
             return  # the charge point as a whole (§4.9): no connector's session
         for row in await sessions.on_connector(tx.conn, charge_point_id, message.connector_id):
-            if row.state == "open" and at >= row.started_at:
-                fact = from_ocpp16.status(row.id, message.status, at)
-                if fact is not None:
-                    await sessions.add_facts(tx.conn, row.id, [fact], received_at=tx.now)
-            elif (
-                row.state == "ended"
-                and message.status in from_ocpp16.UNPLUGGED
-                and row.stopped_at is not None
-                and at >= row.stopped_at
-            ):
-                await unplugged(tx, world, row, at)
+            if at < row.started_at:
+                continue
+            detail = await clocks.shown(tx, charge_point_id, "StatusNotification", row.id, said)
+            stopped = row.stopped_at is not None and at >= row.stopped_at
+            fact = from_ocpp16.status(row.id, message.status, at, stopped=stopped)
+            if fact is not None:
+                await sessions.add_facts(tx.conn, row.id, [fact], received_at=tx.now, detail=detail)
+            elif stopped and message.status in from_ocpp16.UNPLUGGED:
+                await unplugged(tx, world, policies, row, said)
 
 
 async def unknown_transaction(
@@ -101,19 +112,41 @@ async def unknown_transaction(
     )
 
 
-async def _mind_the_ceiling(tx: Transaction, world: World, row: SessionRow) -> None:
+async def _mind_the_money(
+    tx: Transaction, world: World, policies: Policies, row: SessionRow, added: int
+) -> None:
+    """What nobody pays for is stopped. A check that fails never undoes the readings: the session
+    is held when it ends, with what could not be priced."""
+    payment = await payments.of_session(tx.conn, row.id)
+    if payment is not None and payment.state == "declined":
+        await remote_stop(tx, row, "hold_declined")
+        return
+    if not added:
+        return
+    try:
+        async with tx.savepoint():
+            over = await _over_the_ceiling(tx, world, policies, row)
+    except WattledgerError as error:
+        await anomalies.record(
+            tx.conn, at=tx.now, code="ceiling.unpriced", subject=row.id,
+            detail={"why": str(error)}, cause="ceiling",
+        )  # fmt: skip
+        return
+    if over:
+        await remote_stop(tx, row, "ceiling")
+
+
+async def _over_the_ceiling(
+    tx: Transaction, world: World, policies: Policies, row: SessionRow
+) -> bool:
     facts = await sessions.delivery(tx.conn, row.id)
     if isinstance(facts, Anomaly):
-        return  # it will be held when it ends; stopping it would not make it right
+        return False  # it will be held when it ends; stopping it would not make it right
     tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
-    snapshot = await world.snapshot(tx.now)
-    policies = snapshot.policies
     worst = worst_case(
         facts, tariff, row.contract.power_w, policies.sample_interval_s, policies.idle_limit_s
     )
-    if price(worst, tariff, Terms.of(row.contract)).total_minor <= row.contract.hold_minor:
-        return
-    await remote_stop(tx, row, "ceiling")
+    return price(worst, tariff, Terms.of(row.contract)).total_minor > row.contract.hold_minor
 
 
 def worst_case(
@@ -135,13 +168,27 @@ def worst_case(
 
 
 async def remote_stop(tx: Transaction, row: SessionRow, why: str) -> None:
-    """A RemoteStopTransaction as an effect; once for a session and reason."""
+    """A RemoteStopTransaction as an effect, unless one of this session is on its way.
+
+    One that was rejected or expired is followed by another; one that was accepted has
+    ``COMMAND_LIFE`` to end the transaction.
+    """
+    cursor = await tx.conn.execute(
+        "SELECT count(*) AS n, COALESCE(bool_or(state NOT IN ('done', 'rejected')"
+        " OR (state = 'done' AND settled_at > %s)), false) AS awaited"
+        " FROM effect WHERE subject = %s AND kind = 'ocpp.remote_stop'",
+        (tx.now - COMMAND_LIFE, row.id),
+    )
+    earlier = await cursor.fetchone()
+    assert earlier is not None, "an aggregate always has a row"
+    if earlier["awaited"]:
+        return
     await effects.add(
         tx.conn,
         kind="ocpp.remote_stop",
         subject=row.id,
         lane=f"cp:{row.charge_point_id}",
-        key=f"{row.id}:remote_stop:{why}",
+        key=f"{row.id}:remote_stop:{why}:{earlier['n'] + 1}",
         request={
             "charge_point_id": row.charge_point_id,
             "transaction_id": row.transaction_id,

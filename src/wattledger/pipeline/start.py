@@ -15,6 +15,7 @@ from wattledger.ids import derive
 from wattledger.ingest import anomalies
 from wattledger.payments import store as payments
 from wattledger.payments.model import Processor, hold_minor
+from wattledger.pipeline import clocks
 from wattledger.pipeline.authorize import record
 from wattledger.pipeline.end import close_predecessors
 from wattledger.pipeline.world import World
@@ -34,15 +35,18 @@ class Started(msgspec.Struct, frozen=True):
 
 
 async def start(world: World, charge_point_id: str, message: v16.StartTransaction) -> Started:
-    """The decision is taken again (local lists and caches go stale), as of the device's time.
+    """The decision is taken again (local lists and caches go stale), as of the device's time, or
+    of business time where the device's clock is wrong.
 
     The same start again gets the same transaction id and changes nothing.
     """
-    at = v16.time_of(message.timestamp, "StartTransaction.timestamp")
+    said = v16.time_of(message.timestamp, "StartTransaction.timestamp")
     now = world.now
+    at = clocks.believed(said, now)
+    policies = (await world.snapshot(now)).policies
     snapshot = await world.snapshot(at)
     decision = decide(snapshot, message.id_tag, charge_point_id, now)
-    session_id = from_ocpp16.session_id(charge_point_id, message, at)
+    session_id = from_ocpp16.session_id(charge_point_id, message, said)
     async with world.work.transaction("start", now=now) as tx:
         known = await sessions.get(tx.conn, session_id)
         if known is not None and known.transaction_id is not None:
@@ -53,22 +57,18 @@ async def start(world: World, charge_point_id: str, message: v16.StartTransactio
         except LookupError as error:
             return await _without_contract(tx, charge_point_id, session_id, message, str(error))
         contract = _with_hold(snapshot, contract, offline=now - at > OFFLINE_AFTER)
-        await close_predecessors(tx, world, charge_point_id, message.connector_id, at)
+        await close_predecessors(tx, world, policies, charge_point_id, message.connector_id, at)
         transaction_id = await sessions.add(
-            tx.conn,
-            session_id=session_id,
-            charge_point_id=charge_point_id,
-            connector_id=message.connector_id,
-            source="ocpp1.6",
-            token=message.id_tag,
-            contract=contract,
-            started_at=at,
-            meter_start_wh=message.meter_start,
-        )
+            tx.conn, session_id=session_id, charge_point_id=charge_point_id,
+            connector_id=message.connector_id, source="ocpp1.6", token=message.id_tag,
+            contract=contract, started_at=at, meter_start_wh=message.meter_start,
+        )  # fmt: skip
         assert transaction_id is not None, "it was not there a statement ago, in this transaction"
+        detail = await clocks.shown(tx, charge_point_id, "StartTransaction", session_id, said)
         await sessions.add_facts(
-            tx.conn, session_id, [from_ocpp16.start(session_id, message, at)], received_at=now
-        )
+            tx.conn, session_id, [from_ocpp16.start(session_id, message, at)], received_at=now,
+            detail=detail,
+        )  # fmt: skip
         await add_hold(tx, session_id, contract)
         return Started(transaction_id, decision.reason)
 

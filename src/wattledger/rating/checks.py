@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -10,11 +11,15 @@ from wattledger.errors import CantPrice
 from wattledger.rating.periods import second_of
 from wattledger.sessions.model import Delivery
 
+# A delivery is cut at every clock time at which a price changes: a longer one is a clock's error,
+# and pricing it would keep everything else waiting for seconds.
+LONGEST = timedelta(days=400)
+
 
 def check(delivery: Delivery) -> ZoneInfo:
     """The site's zone; raises CantPrice naming the first thing that is wrong.
 
-    Codes: naive_time, ended_before_started, missing_reading, readings_out_of_order,
+    Codes: naive_time, ended_before_started, too_long, missing_reading, readings_out_of_order,
     falling_register, reading_after_end, changes_out_of_order, unknown_time_zone.
     """
     name = f"session {delivery.session_id}"
@@ -24,6 +29,12 @@ def check(delivery: Delivery) -> ZoneInfo:
             "ended_before_started",
             f"{name} ended at {utc_text(delivery.ended_at)}, before it started at "
             f"{utc_text(delivery.started_at)}: correct the times",
+        )
+    if delivery.ended_at - delivery.started_at > LONGEST:
+        raise CantPrice(
+            "too_long",
+            f"{name} lasts from {utc_text(delivery.started_at)} to {utc_text(delivery.ended_at)}, "
+            f"longer than {LONGEST.days} days: correct the times",
         )
     _check_readings(delivery, name)
     for one, other in pairwise(delivery.changes):

@@ -106,11 +106,25 @@ def _changes(
         if fact.kind == "status" and fact.activity and start.at <= fact.at < end_at:
             changes.append(Change(fact.at, fact.activity))
     if ended_at > end_at:
-        changes.append(Change(end_at, Activity.VEHICLE_IDLE))
+        # A charger that had failed still has, until it says otherwise; any other car just stays.
+        changes.append(Change(end_at, _after_stop(changes[-1].activity)))
+        for fact in ordered:
+            if fact.kind == "status" and fact.activity and end_at <= fact.at < ended_at:
+                changes.append(Change(fact.at, _after_stop(fact.activity)))
+    return _merged(changes)
+
+
+def _after_stop(said: Activity) -> Activity:
+    """Nothing charges after the stop: what is not the charger's doing is idle."""
+    return said if said is Activity.CHARGER_PAUSE else Activity.VEHICLE_IDLE
+
+
+def _merged(changes: Sequence[Change]) -> list[Change]:
+    """Of two at one moment the later said counts; what changes nothing is left out."""
     merged: list[Change] = []
     for change in changes:
         if merged and merged[-1].at == change.at:
-            merged[-1] = change
-        elif not merged or merged[-1].activity is not change.activity:
+            merged.pop()
+        if not merged or merged[-1].activity is not change.activity:
             merged.append(change)
     return merged

@@ -1,7 +1,8 @@
 """OCPP 1.6 messages as facts of sessions, each with the key under which it counts once.
 
 The keys are digests of the content, because a charge point resends a message with the same or
-a new message id (ocpp.md rules R2): what was said, not how often.
+a new message id (ocpp.md rules R2): what was said, not how often. The key has the device's time
+also where that is not believed and the fact has another.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import datetime
 from wattledger.ids import derive
 from wattledger.sessions.assemble import Fact
 from wattledger.sessions.model import Activity
+from wattledger.wire.numbers import clock_is_wrong
 from wattledger.wire.ocpp import v16
 
 # What a connector's status says about a running transaction (1.6 §7.7). SuspendedEVSE and a
@@ -24,6 +26,10 @@ ACTIVITY = {
 }
 # The cable is out, or a new driver is at it: idle after a stop ends here.
 UNPLUGGED = frozenset({"Available", "Preparing", "Reserved"})
+# What it says once the transaction has ended: nothing charges any more.
+ACTIVITY_AFTER_STOP = {
+    name: activity for name, activity in ACTIVITY.items() if activity is not Activity.CHARGING
+} | {"Finishing": Activity.VEHICLE_IDLE}
 
 
 def session_id(charge_point_id: str, message: v16.StartTransaction, at: datetime) -> str:
@@ -43,39 +49,49 @@ def start(session: str, message: v16.StartTransaction, at: datetime) -> tuple[Fa
     return Fact("start", at, message.meter_start), derive("fct", session, "start")
 
 
-def meters(session: str, message: v16.MeterValues) -> list[tuple[Fact, str]]:
-    """A fact for each register reading."""
+def meters(session: str, message: v16.MeterValues, now: datetime) -> list[tuple[Fact, str]]:
+    """A fact for each register reading; read at ``now`` where the clock is wrong."""
+    return _readings(session, message.meter_value, "meterValue", now, now)
+
+
+def _readings(
+    session: str, values: list[v16.MeterValue], path: str, now: datetime, instead: datetime
+) -> list[tuple[Fact, str]]:
     return [
         (
-            Fact("meter", reading.at, reading.register_wh),
+            Fact(
+                "meter",
+                instead if clock_is_wrong(reading.at, now) else reading.at,
+                reading.register_wh,
+            ),
             derive("fct", session, "meter", reading.at.isoformat(), reading.register_wh),
         )
-        for reading in v16.registers(message.meter_value, "meterValue")
+        for reading in v16.registers(values, path)
     ]
 
 
-def status(session: str, name: str, at: datetime) -> tuple[Fact, str] | None:
-    """What a status says about the running transaction, if anything."""
-    activity = ACTIVITY.get(name)
+def status(session: str, name: str, at: datetime, *, stopped: bool) -> tuple[Fact, str] | None:
+    """What a status says about a transaction, running or ``stopped``, if anything."""
+    activity = (ACTIVITY_AFTER_STOP if stopped else ACTIVITY).get(name)
     if activity is None:
         return None
     fact = Fact("status", at, activity=activity)
     return fact, derive("fct", session, "status", at.isoformat(), name)
 
 
-def stop(session: str, message: v16.StopTransaction, at: datetime) -> list[tuple[Fact, str]]:
-    """The stop, and the readings that came along with it."""
-    found = [
-        (
-            Fact("meter", reading.at, reading.register_wh),
-            derive("fct", session, "meter", reading.at.isoformat(), reading.register_wh),
-        )
-        for reading in v16.registers(message.transaction_data, "transactionData")
-    ]
+def stop(
+    session: str, message: v16.StopTransaction, at: datetime, now: datetime
+) -> list[tuple[Fact, str]]:
+    """The stop at ``at``, and the readings that came along with it.
+
+    A reading whose time can't be believed counts as one of the stop, whose register goes first:
+    the first reading of a transaction must not stand after the others.
+    """
+    found = _readings(session, message.transaction_data, "transactionData", now, at)
     found.append((Fact("stop", at, message.meter_stop), derive("fct", session, "stop")))
     return found
 
 
 def unplug(session: str, at: datetime) -> tuple[Fact, str]:
-    """The first proof that the vehicle has gone."""
+    """The first proof that the vehicle has gone; idle is billed until ``at``."""
     return Fact("unplug", at), derive("fct", session, "unplug")

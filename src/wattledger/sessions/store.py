@@ -17,6 +17,16 @@ from wattledger.sessions.model import Activity, Delivery
 Conn = AsyncConnection[dict[str, Any]]
 
 
+class StopFact(msgspec.Struct, frozen=True):
+    """The stop as it was told. ``device_time`` is set where ``at`` is not what the device said,
+    because its clock was wrong."""
+
+    at: datetime
+    received_at: datetime
+    register_wh: int
+    device_time: datetime | None
+
+
 class SessionRow(msgspec.Struct, frozen=True):
     """A session as it stands."""
 
@@ -36,6 +46,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     meter_start_wh: int
     meter_stop_wh: int | None
     bill_due_at: datetime | None
+    held_reason: str | None = None
 
     @property
     def route(self) -> str:
@@ -45,7 +56,8 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 _COLUMNS = (
     "id, entity_id, site_id, charge_point_id, connector_id, source, transaction_id, token, state,"
-    " contract, started_at, stopped_at, ended_at, meter_start_wh, meter_stop_wh, bill_due_at"
+    " contract, started_at, stopped_at, ended_at, meter_start_wh, meter_stop_wh, bill_due_at,"
+    " held_reason"
 )
 
 
@@ -165,6 +177,17 @@ async def facts(conn: Conn, session_id: str) -> list[Fact]:
     ]
 
 
+async def stop_fact(conn: Conn, session_id: str) -> StopFact | None:
+    """The stop of a session, if one was told."""
+    cursor = await conn.execute(
+        "SELECT at, received_at, register_wh, detail->>'device_time' AS device_time"
+        " FROM session_fact WHERE session_id = %s AND kind = 'stop'",
+        (session_id,),
+    )
+    row = await cursor.fetchone()
+    return msgspec.convert(row, StopFact) if row else None
+
+
 async def delivery(
     conn: Conn, session_id: str, *, idle_after_stop: bool = True
 ) -> Delivery | Anomaly:
@@ -186,10 +209,11 @@ async def stop(
     reason: str,
     bill_due_at: datetime,
 ) -> bool:
-    """Open -> ended. False when it had ended before."""
+    """Open, or held because no stop was known -> ended. False when it had ended before."""
     cursor = await conn.execute(
-        "UPDATE session SET state = 'ended', stopped_at = %s, ended_at = %s, meter_stop_wh = %s,"
-        " stop_reason = %s, bill_due_at = %s WHERE id = %s AND state = 'open'",
+        "UPDATE session SET state = 'ended', held_reason = NULL, stopped_at = %s, ended_at = %s,"
+        " meter_stop_wh = %s, stop_reason = %s, bill_due_at = %s WHERE id = %s"
+        " AND (state = 'open' OR (state = 'held' AND held_reason = 'stop.missing'))",
         (stopped_at, stopped_at, meter_stop_wh, reason, bill_due_at, session_id),
     )
     return cursor.rowcount == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,6 +11,13 @@ from wattledger.errors import BadInput, Malformed
 
 # OCPP timestamps before this come from a clock that was never set (1970, 2000).
 CLOCK_NEVER_SET = datetime(2015, 1, 1, tzinfo=UTC)
+# Further ahead of business time than this a clock is wrong, not fast.
+CLOCK_AHEAD_MAX = timedelta(minutes=5)
+
+
+def clock_is_wrong(at: datetime, now: datetime) -> bool:
+    """Whether ``at`` can't be the time of something that we hear of at ``now``."""
+    return at < CLOCK_NEVER_SET or at > now + CLOCK_AHEAD_MAX
 
 
 def parse_time(text: str, path: str) -> datetime:

@@ -18,6 +18,8 @@ from wattledger.wire.numbers import parse_time
 M = TypeVar("M", bound="Message")
 # The standard's "integer" has no bounds; ours are what the database can keep.
 Int = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+# Connector 0 is the charge point as a whole: nobody charges at it (§6.45).
+Connector = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Register = Annotated[int, msgspec.Meta(ge=0, le=REGISTER_MAX_WH)]
 # A stop below zero is taken, so that the session ends; it is held because its register fell.
 LastRegister = Annotated[int, msgspec.Meta(ge=-REGISTER_MAX_WH, le=REGISTER_MAX_WH)]
@@ -55,7 +57,7 @@ class StatusNotification(Message, frozen=True):
 class StartTransaction(Message, frozen=True):
     """§6.45. ``meter_start`` in Wh."""
 
-    connector_id: Int
+    connector_id: Connector
     id_tag: Text
     meter_start: Register
     timestamp: str
