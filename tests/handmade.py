@@ -5,6 +5,7 @@ One session of 10 kWh at 0.40 a kWh, invoiced: 4.00 net, 0.40 tax (10 %), 4.40 i
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -54,7 +55,7 @@ def add_session(
     started_at: datetime = NOW,
     **more: Any,
 ) -> str:
-    """A session; its id."""
+    """A session with its start and its stop as facts; its id."""
     conn.execute(
         "INSERT INTO config_version VALUES (%s, 'tariff', 'standard', '{}') ON CONFLICT DO NOTHING",
         (TARIFF,),
@@ -67,6 +68,12 @@ def add_session(
         held_reason="register.fell" if state == "held" else None, started_at=started_at,
         stopped_at=ended, ended_at=ended, meter_start_wh=start_wh, meter_stop_wh=stop_wh, **more,
     )  # fmt: skip
+    for fact, register_wh in (("start", start_wh), ("stop", stop_wh)):
+        if register_wh is not None:
+            insert(
+                conn, "session_fact", session_id=key, kind=fact, at=started_at, received_at=NOW,
+                register_wh=register_wh, dedupe=f"{key}:{fact}",
+            )  # fmt: skip
     return key
 
 
@@ -82,11 +89,15 @@ def add_charge(
     energy_wh: int = 10_000,
     currency: str = "USD",
 ) -> str:
-    """A charge with a document of one word; its id."""
-    document = f"charge {key}".encode()
+    """A charge with a document of its figures; its id."""
+    whole = net + tax if total is None else total
+    document = json.dumps(
+        {"session_id": session_id, "currency": currency, "energy_wh": energy_wh,
+         "net_minor": net, "tax_minor": tax, "total_minor": whole}
+    ).encode()  # fmt: skip
     insert(
         conn, "charge", id=key, session_id=session_id, entity_id=entity, currency=currency,
-        net_minor=net, tax_minor=tax, total_minor=net + tax if total is None else total,
+        net_minor=net, tax_minor=tax, total_minor=whole,
         energy_wh=energy_wh, supply_ended_at=NOW, site_date=TODAY, entity_date=TODAY,
         issued_at=NOW, tariff_digest=TARIFF, document=document,
         document_digest=content_digest(document),

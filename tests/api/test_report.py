@@ -59,6 +59,10 @@ def _by_card(conn: Conn) -> None:
     # 4.00 - 0.42 - 0.08 = 3.50, of which 3.00 are paid out and 1.00 of that is at the bank
     _item(conn, "txn_3", "payout", -300, 0)
     hand.book(conn, "processor_item", "txn_3", (Code.PAYOUTS_IN_TRANSIT, CLEARING, 300))
+    hand.insert(
+        conn, "payout", id="po_1", processor_id="stripe", entity_id="north", currency="USD",
+        amount_minor=100, status="paid", arrival_date=hand.TODAY, created_at=hand.NOW,
+    )  # fmt: skip
     hand.book(conn, "payout", "po_1", (Code.BANK, Code.PAYOUTS_IN_TRANSIT, 100))
 
 
@@ -108,6 +112,19 @@ async def test_every_figure(found: dict[str, Any]) -> None:
         "anomalies": {},
         "breaks": [],
     }  # fmt: skip
+
+
+async def test_a_session_that_is_final_without_an_end_shows_in_the_identity(
+    database: Database,
+) -> None:
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        hand.billed(conn)
+        hand.add_session(conn, "ses_2", state="ended")
+        conn.execute("UPDATE session SET ended_at = NULL WHERE id = 'ses_2'")
+        conn.execute("UPDATE session SET state = 'free' WHERE id = 'ses_2'")
+    async with await database.connect(Role.READER) as conn, conn.transaction():
+        sessions = (await report(conn))["sessions"]
+    assert (sessions["final"], sessions["billed"], sessions["free"]) == (1, 1, 1)
 
 
 async def test_the_identities(found: dict[str, Any]) -> None:

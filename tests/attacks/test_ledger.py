@@ -310,13 +310,33 @@ def test_parts_that_do_not_sum_to_their_charge(app: Conn, amounts: list[int]) ->
 
 
 def test_a_part_taken_away_afterwards(books: Conn) -> None:
-    with pytest.raises(errors.CheckViolation, match="sum to 0"):
+    with pytest.raises(errors.RestrictViolation, match="invoiced, and that is final"):
         books.execute("DELETE FROM collection")
 
 
+def test_a_pending_part_taken_away(app: Conn) -> None:
+    _pending(app)
+    with pytest.raises(errors.CheckViolation, match="sum to 0"):
+        app.execute("DELETE FROM collection")
+
+
 def test_a_part_made_smaller_afterwards(books: Conn) -> None:
-    with pytest.raises(errors.CheckViolation, match="sum to 1"):
+    with pytest.raises(errors.RestrictViolation, match="invoiced, and that is final"):
         books.execute("UPDATE collection SET amount_minor = 1")
+
+
+def test_a_pending_part_made_smaller(app: Conn) -> None:
+    _pending(app)
+    with pytest.raises(errors.CheckViolation, match="sum to 1"):
+        app.execute("UPDATE collection SET amount_minor = 1")
+
+
+def _pending(conn: Conn, **payment: Any) -> None:
+    """A card session of 4.40 whose capture is on its way."""
+    hand.add_session(conn, route=Route.CARD)
+    hand.add_charge(conn)
+    hand.add_payment(conn, **{"state": "capturing", **payment})
+    hand.add_part(conn, state="pending", payment_id="pay_1")
 
 
 def test_a_part_of_nothing(app: Conn) -> None:
@@ -343,10 +363,10 @@ def test_a_part_that_says_it_is_another_entitys(app: Conn) -> None:
 
 def test_more_captured_than_was_held(app: Conn) -> None:
     hand.add_session(app, route=Route.CARD)
-    hand.add_payment(app, hold=2_500)
-    app.execute("UPDATE payment SET captured_minor = 2500, state = 'captured'")
+    hand.add_payment(app, hold=2_500, state="capturing")
     with pytest.raises(errors.CheckViolation):
-        app.execute("UPDATE payment SET captured_minor = 2501")
+        app.execute("UPDATE payment SET captured_minor = 2501, state = 'captured'")
+    app.execute("UPDATE payment SET captured_minor = 2500, state = 'captured'")
 
 
 def test_a_session_with_two_payments(app: Conn) -> None:
@@ -424,15 +444,15 @@ def test_a_match_undone(app: Conn) -> None:
 
 
 def test_a_held_session_without_a_reason(app: Conn) -> None:
-    hand.add_session(app)
+    hand.add_session(app, state="ended")
     with pytest.raises(errors.CheckViolation):
         app.execute("UPDATE session SET state = 'held'")
 
 
-def test_a_session_billed_that_never_stopped(app: Conn) -> None:
+def test_a_session_ended_that_never_stopped(app: Conn) -> None:
     hand.add_session(app, state="open", stop_wh=None)
     with pytest.raises(errors.CheckViolation):
-        app.execute("UPDATE session SET state = 'billed'")
+        app.execute("UPDATE session SET state = 'ended'")
 
 
 # Effects.
@@ -448,12 +468,17 @@ def _effect(conn: Conn, key: str = "k1", lane_seq: int = 1, **more: Any) -> None
 @pytest.mark.parametrize(
     "change",
     ["request = '{\"amount\": 441}'", "key = 'k2'", "kind = 'stripe.hold'", "subject = 'x'",
-     "lane = 'other'", "lane_seq = 7", "attempt = 2"],
+     "lane = 'other'", "lane_seq = 7", "attempt = 2", "due_at = now()", "caused_at = now()"],
 )  # fmt: skip
-def test_a_request_changed_after_it_was_decided(app: Conn, change: str) -> None:
+def test_a_request_changed_after_it_was_decided(app: Conn, database: Database, change: str) -> None:
     _effect(app)
-    with pytest.raises(errors.RestrictViolation, match="can not be changed"):
+    with pytest.raises(errors.InsufficientPrivilege):
         app.execute(f"UPDATE effect SET {change}".encode())
+    with (
+        psycopg.connect(database.conninfo(Role.OWNER)) as owner,
+        pytest.raises(errors.RestrictViolation, match="can not be changed"),
+    ):
+        owner.execute(f"UPDATE effect SET {change}".encode())
 
 
 @pytest.mark.parametrize("settled", ["done", "rejected"])

@@ -15,6 +15,7 @@ from rig.network import CARD, DECLINED, FLEET, TARGET, Body, at
 from rig.sandbox import sandbox
 from rig.server import STARTS_AT
 from rig.system import System, system, until
+from wattledger.payments.stripe import reading
 
 KINDS = ("500_before", "500_after", "500_stored", "drop_before", "drop_after", "hang",
          "hang_before", "429")  # fmt: skip
@@ -130,6 +131,49 @@ async def test_books_that_are_down_hear_everything_later(dsn: str) -> None:
         assert (await running.report())["webhooks"] == {"sent": 1, "acknowledged": 1}
 
 
+async def test_a_day_that_is_read_in_small_batches(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two calls to a batch, one item to a page: the chain ends, and nothing is missed."""
+    monkeypatch.setattr(reading, "CALLS_MAX", 2)
+    monkeypatch.setattr(reading, "_PAGE", 1)
+    async with system(dsn) as running:
+        await play(running)
+        await assert_adds_up(running)
+        (longest,) = await running.rows(
+            "SELECT max((request->>'batch')::integer) AS batch FROM effect"
+            " WHERE kind = 'stripe.read' AND state = 'done'"
+        )
+        assert longest["batch"] >= 3
+        left = await running.rows(
+            "SELECT due_at FROM effect WHERE kind = 'stripe.read' AND state <> 'done'"
+        )
+        assert [row["due_at"] > at("12:00", 6) for row in left] == [True], "the next night"
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+async def test_a_payout_that_fails_after_it_was_paid_is_money_at_the_processor_again(
+    dsn: str, hinted: bool
+) -> None:
+    """6.82 less fees of 0.50 are at the bank; it sends them back. Read by a hint, or at night."""
+    async with system(dsn) as running:
+        await play(running)
+        await assert_adds_up(running)
+        (payout,) = await running.rows("SELECT id FROM payout")
+        if not hinted:
+            await running.sandbox.events_to(None)
+        await running.sandbox.fail_payout(payout["id"])
+        await running.clock(at("13:00", 6) if hinted else at("12:00", 7))
+        assert await balances(running) == {
+            "bank": 0, "payouts.in_transit": 0, "clearing.stripe": 632, "expense.processing": 50,
+        }  # fmt: skip
+        found = await running.report()
+        assert found["ledger"]["proved"] is True
+        assert found["breaks"] == []
+        (state,) = await running.rows("SELECT status, items_read FROM payout")
+        assert state == {"status": "failed", "items_read": True}
+
+
 @pytest.mark.parametrize("how", ["duplicate", "reorder", "drop"])
 async def test_a_day_in_which_stripes_events_go_astray(dsn: str, how: str) -> None:
     async with system(dsn) as running:
@@ -142,6 +186,15 @@ async def _tries(running: System) -> bool:
     return bool(
         await running.rows("SELECT FROM effect WHERE kind = 'webhook.deliver' AND tries > 1")
     )
+
+
+async def balances(running: System) -> dict[str, int]:
+    """What stands on the accounts that the processor's money goes through."""
+    rows = await running.rows(
+        "SELECT account, sum(debit_minor - credit_minor)::bigint AS balance FROM journal_line"
+        " WHERE account ~ '^(bank|payouts|clearing|expense)' GROUP BY account"
+    )
+    return {row["account"]: row["balance"] for row in rows}
 
 
 async def conversations(running: System, call: str) -> list[list[tuple[int, bool]]]:

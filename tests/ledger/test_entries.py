@@ -103,6 +103,7 @@ def test_what_is_waived_is_an_expense() -> None:
         ("network_cost", -5, 0, False, [(Code.EXPENSE_PROCESSING, CLEARING, 5)]),
         ("payout", -397, 0, False, [(Code.PAYOUTS_IN_TRANSIT, CLEARING, 397)]),
         ("payout_reversal", 397, 0, False, [(CLEARING, Code.PAYOUTS_IN_TRANSIT, 397)]),
+        ("payout_failure", 397, 0, False, [(CLEARING, Code.PAYOUTS_IN_TRANSIT, 397)]),
         ("refund", -440, 0, True, [(SUSPENSE, CLEARING, 440)]),
         ("dispute", -440, 1_500, True,
          [(SUSPENSE, CLEARING, 440), (Code.EXPENSE_PROCESSING, CLEARING, 1_500)]),
@@ -127,6 +128,11 @@ def test_a_payout_arrives_and_may_come_back() -> None:
     assert _journal(entries.payout_paid("north", "po_1", DAY, "USD", -397)) == [
         (Code.PAYOUTS_IN_TRANSIT, Code.BANK, 397)
     ]
+    failed = entries.payout_failed("north", "po_1", DAY, "USD", 397)
+    assert failed == Entry(
+        "north", "payout_failed", "po_1", DAY, "USD",
+        (Posting(Code.PAYOUTS_IN_TRANSIT, Code.BANK, 397),),
+    ), "of its own cause: it stands beside the entry of its payment"  # fmt: skip
 
 
 def test_each_account_has_its_kind() -> None:

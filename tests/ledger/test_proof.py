@@ -22,8 +22,8 @@ from wattledger.db.roles import Role
 from wattledger.ledger.accounts import Code
 from wattledger.ledger.proof import Finding, prove
 
-# Three sessions of 4.40; the card session's 4.40 came in with a fee of 0.43 and was paid out.
-ENTRIES, POSTINGS, CHARGES = 6, 10, 3
+# Four sessions of 4.40; a card session's 4.40 came in with a fee of 0.43 and was paid out.
+ENTRIES, POSTINGS, CHARGES = 7, 12, 4
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def ledger(server: EmbeddedServer, template: str) -> Iterator[Database]:
             hand.billed(conn, 2)
             _waived(conn)
             _paid_out(conn)
+            _captured(conn)
         yield database
         admin.execute(b"DROP DATABASE proof WITH (FORCE)")
 
@@ -73,6 +74,19 @@ def _paid_out(conn: Conn) -> None:
     hand.book(conn, "payout", "po_1", (Code.BANK, Code.PAYOUTS_IN_TRANSIT, 397))
 
 
+def _captured(conn: Conn) -> None:
+    """A card session whose 4.40 were captured."""
+    hand.add_session(conn, "ses_4", route=Route.CARD, charge_point="CP-4")
+    hand.add_payment(conn, session_id="ses_4", captured=440, state="captured")
+    hand.add_charge(conn, "chg_4", "ses_4")
+    hand.add_part(conn, "chg_4", state="captured", payment_id="pay_1")
+    hand.book(
+        conn, "charge", "chg_4",
+        (Code.RECEIVABLE_DRIVER, Code.REVENUE_ENERGY, 400),
+        (Code.RECEIVABLE_DRIVER, Code.TAX_SALES, 40),
+    )  # fmt: skip
+
+
 async def test_a_healthy_ledger_is_proved(ledger: Database) -> None:
     async with await ledger.connect(Role.READER) as conn, conn.transaction():
         proof = await prove(conn)
@@ -83,6 +97,21 @@ async def test_a_healthy_ledger_is_proved(ledger: Database) -> None:
 
 OF_CHARGE_1 = "(SELECT id FROM entry WHERE cause_id = 'chg_1')"
 OF_ITEM = "(SELECT id FROM entry WHERE cause_id = 'txn_1')"
+FAILED = (
+    "INSERT INTO entry (entity_id, cause, cause_id, effective_on, booked_at, posting_count)"
+    " SELECT entity_id, 'payout_failed', cause_id, effective_on, booked_at, 1 FROM entry"
+    " WHERE cause = 'payout'; INSERT INTO posting SELECT max(id), 1, 'north', 'payouts.in_transit',"
+    " 'bank', 397, 'USD', (SELECT xid FROM entry ORDER BY id DESC LIMIT 1) FROM entry"
+)
+
+
+def _forged(change: str) -> str:
+    """The document of chg_2 with another figure, and the digest of that."""
+    return (
+        "UPDATE charge SET document = convert_to(jsonb_set(convert_from(document, 'UTF8')::jsonb,"
+        f" '{change})::text, 'UTF8') WHERE id = 'chg_2'; UPDATE charge SET document_digest ="
+        " encode(sha256(document), 'hex') WHERE id = 'chg_2'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,12 +119,12 @@ OF_ITEM = "(SELECT id FROM entry WHERE cause_id = 'txn_1')"
     [
         (
             f"DELETE FROM posting WHERE entry_id = {OF_CHARGE_1} AND posting_no = 2",
-            {("entry.count", "1"), ("charge.booked", "chg_1")},
+            {("entry.count", "1"), ("charge.booked", "chg_1"), ("charge.split", "chg_1")},
         ),
         (
             f"UPDATE posting SET amount_minor = 401 WHERE entry_id = {OF_CHARGE_1}"
             " AND posting_no = 1",
-            {("charge.booked", "chg_1")},
+            {("charge.booked", "chg_1"), ("charge.split", "chg_1")},
         ),
         (
             f"UPDATE posting SET debit = 'bank' WHERE entry_id = {OF_CHARGE_1} AND posting_no = 1",
@@ -113,12 +142,35 @@ OF_ITEM = "(SELECT id FROM entry WHERE cause_id = 'txn_1')"
         (
             "INSERT INTO posting SELECT entry_id, 3, entity_id, debit, credit, 1, currency, xid"
             " FROM posting WHERE entry_id = 1 AND posting_no = 1",
-            {("entry.count", "1"), ("charge.booked", "chg_1")},
+            {("entry.count", "1"), ("charge.booked", "chg_1"), ("charge.split", "chg_1")},
         ),
-        ("UPDATE charge SET document = 'x' WHERE id = 'chg_2'", {("charge.document", "chg_2")}),
+        (
+            "UPDATE charge SET document = 'x' WHERE id = 'chg_2'",
+            {("charge.document", "chg_2"), ("document.totals", "chg_2")},
+        ),
+        (
+            "UPDATE charge SET document = '\\xff' WHERE id = 'chg_2'",
+            {("charge.document", "chg_2"), ("document.totals", "chg_2")},
+        ),
+        *(
+            (_forged(change), {("document.totals", "chg_2")})
+            for change in (
+                "{total_minor}', '441'",
+                "{net_minor}', '399'",
+                "{tax_minor}', '41'",
+                "{energy_wh}', '9999'",
+                "{currency}', '\"EUR\"'",
+                "{session_id}', '\"ses_1\"'",
+            )
+        ),
         (
             "UPDATE charge SET total_minor = 439, tax_minor = 39 WHERE id = 'chg_2'",
-            {("charge.booked", "chg_2"), ("collection.sum", "chg_2")},
+            {
+                ("charge.booked", "chg_2"),
+                ("charge.split", "chg_2"),
+                ("collection.sum", "chg_2"),
+                ("document.totals", "chg_2"),
+            },
         ),
         (
             "DELETE FROM collection WHERE charge_id = 'chg_2'; DELETE FROM charge"
@@ -150,6 +202,70 @@ OF_ITEM = "(SELECT id FROM entry WHERE cause_id = 'txn_1')"
         (
             "UPDATE posting SET amount_minor = 439 WHERE debit = 'expense.waived'",
             {("part.booked", "chg_3/1")},
+        ),
+        # Revenue booked as tax: the receivable is right, the split is not.
+        (
+            f"UPDATE posting SET credit = 'tax.sales' WHERE entry_id = {OF_CHARGE_1}",
+            {("charge.split", "chg_1")},
+        ),
+        (
+            "UPDATE posting SET amount_minor = CASE posting_no WHEN 1 THEN 399 ELSE 41"
+            f" END WHERE entry_id = {OF_CHARGE_1}",
+            {("charge.split", "chg_1")},
+        ),
+        ("UPDATE entry SET entity_id = 'south' WHERE id = 1", {("charge.entry", "chg_1")}),
+        (
+            f"UPDATE posting SET entity_id = 'south' WHERE entry_id = {OF_CHARGE_1}",
+            {("charge.entry", "chg_1")},
+        ),
+        (
+            f"UPDATE posting SET currency = 'EUR' WHERE entry_id = {OF_CHARGE_1}",
+            {("charge.entry", "chg_1")},
+        ),
+        *(
+            (
+                f"UPDATE session SET state = '{state}', held_reason = {reason} WHERE id = 'ses_1'",
+                {("charge.session", "chg_1")},
+            )
+            for state, reason in (("held", "'x'"), ("free", "NULL"), ("ended", "NULL"))
+        ),
+        (
+            "UPDATE entry SET cause_id = 'txn_9' WHERE cause_id = 'txn_1'",
+            {("entry.cause", "5"), ("processor_item.booked", "txn_1")},
+        ),
+        (
+            "UPDATE entry SET cause_id = 'po_9' WHERE cause_id = 'po_1'",
+            {("entry.cause", "6"), ("payout.booked", "po_1")},
+        ),
+        # A waiver of a part that was invoiced after all, or that is another's.
+        (
+            "UPDATE collection SET state = 'invoiced' WHERE charge_id = 'chg_3'",
+            {("part.entry", "4")},
+        ),
+        (
+            "UPDATE collection SET state = 'debt' WHERE charge_id = 'chg_3'",
+            {("part.entry", "4"), ("part.booked", "chg_3/1")},
+        ),
+        (
+            "UPDATE entry SET cause_id = 'chg_9/1' WHERE cause = 'waiver'",
+            {("part.entry", "4"), ("part.booked", "chg_3/1")},
+        ),
+        *(
+            (f"UPDATE payout SET status = '{status}'", {("payout.booked", "po_1")})
+            for status in ("in_transit", "failed", "canceled")
+        ),
+        # Paid, and failed later: both are booked, and the bank has nothing of it.
+        (f"UPDATE payout SET status = 'failed'; {FAILED}", set()),
+        (FAILED, {("payout.booked", "po_1")}),
+        *(
+            (change, {("captured.parts", "pay_1")})
+            for change in (
+                "UPDATE collection SET state = 'invoiced' WHERE charge_id = 'chg_4'",
+                "UPDATE payment SET captured_minor = 439",
+                "UPDATE payment SET captured_minor = 441",
+                "UPDATE payment SET state = 'released'",
+                "UPDATE collection SET payment_id = NULL WHERE charge_id = 'chg_4'",
+            )
         ),
     ],
 )
@@ -210,7 +326,7 @@ def test_verify_works_with_the_server_down_and_up_and_says_1_when_damaged(
     command = ["verify", "--config", str(installed), "--json"]
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "proved": True, "entries": 1, "postings": 2, "charges": 1, "checks": 11, "findings": [],
+        "proved": True, "entries": 1, "postings": 2, "charges": 1, "checks": 17, "findings": [],
     }  # fmt: skip
     with embedded.start(installed.parent / ".wattledger" / "data") as holding:
         assert main(command) == 0
@@ -227,7 +343,12 @@ def test_verify_works_with_the_server_down_and_up_and_says_1_when_damaged(
             "check": "charge.booked",
             "subject": "chg_1",
             "message": "is booked with 401, the charge is 440",
-        }
+        },
+        {
+            "check": "charge.split",
+            "subject": "chg_1",
+            "message": "is booked with revenue 400 and tax 1, the charge says 400 and 40",
+        },
     ]
     assert main(command[:-1]) == 1
     assert "Not proved" in capsys.readouterr().out

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
+import msgspec
 import pytest
 from test_end import HOUR, MINUTE, T0, Yard, yard
 
+from wattledger.contract import Contract
+from wattledger.entitlements import Snapshot
 from wattledger.errors import CantPrice
 from wattledger.pipeline import running
+from wattledger.pipeline import start as starting
 
 __all__ = ["yard"]
 STOPS = "SELECT key, state FROM effect WHERE kind = 'ocpp.remote_stop' ORDER BY id"
@@ -17,8 +22,12 @@ STOPS = "SELECT key, state FROM effect WHERE kind = 'ocpp.remote_stop' ORDER BY 
 async def _settle(yard: Yard, state: str) -> None:
     async with yard.world.work.pool.connection() as conn:
         await conn.execute(
-            "UPDATE effect SET state = %s, settled_at = %s WHERE kind = 'ocpp.remote_stop'"
-            " AND state = 'pending'",
+            "UPDATE effect SET state = 'claimed', claim_token = 't'"
+            " WHERE kind = 'ocpp.remote_stop' AND state = 'pending'"
+        )
+        await conn.execute(
+            "UPDATE effect SET state = %s, claim_token = NULL, settled_at = %s"
+            " WHERE kind = 'ocpp.remote_stop' AND state = 'claimed'",
             (state, yard.world.now),
         )
 
@@ -39,10 +48,11 @@ async def over_it(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> Yard:
 
 
 async def _as_card(yard: Yard) -> int:
-    number = await _card(yard)
-    async with yard.world.work.pool.connection() as conn:
-        await conn.execute("UPDATE session SET contract = contract || '{\"hold_minor\": 2500}'")
-    return number
+    def held(snapshot: Snapshot, contract: Contract, *, offline: bool) -> Contract:
+        return msgspec.structs.replace(contract, hold_minor=2_500)
+
+    with mock.patch.object(starting, "_with_hold", held):
+        return await _card(yard)
 
 
 async def test_a_rejected_remote_stop_is_followed_by_another(over_it: Yard) -> None:

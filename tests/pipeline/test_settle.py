@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from wattledger.db.effects import Effect
@@ -27,17 +28,26 @@ def _item(key: str, category: str, amount: int, fee: int = 0, **more: Any) -> di
     }  # fmt: skip
 
 
-def _payout(amount: int, status: str, items: list[str] | None) -> dict[str, Any]:
+def _payout(amount: int, status: str, items: list[str] | None, **more: Any) -> dict[str, Any]:
     return {
         "id": "po_1", "amount_minor": amount, "currency": "USD", "status": status,
-        "arrival_date": "2026-11-04", "created_at": "2026-11-01T00:00:00+00:00", "items": items,
+        "arrival_date": "2026-11-04", "created_at": "2026-11-01T00:00:00+00:00",
+        "items": items or [], "items_read": items is not None, "alone": False, "own_item": "txn_2",
+        "failed_item": None, **more,
     }  # fmt: skip
 
 
-async def _read(world: World, items: list[dict[str, Any]], *payouts: dict[str, Any]) -> None:
+async def _read(
+    world: World,
+    items: list[dict[str, Any]],
+    *payouts: dict[str, Any],
+    effect: Effect = READ,
+    **more: Any,
+) -> None:
+    response = {"items": items, "payouts": list(payouts), "unreadable": [], "next": None, **more}
+    snapshot = await world.snapshot(world.now)
     async with world.work.transaction("settle") as tx:
-        snapshot = await world.snapshot(tx.now)
-        await read_done(tx, snapshot, READ, {"items": items, "payouts": list(payouts)})
+        await read_done(tx, snapshot, effect, response)
 
 
 async def _rows(world: World, query: str) -> list[dict[str, Any]]:
@@ -147,6 +157,116 @@ async def test_a_reading_is_planned_once(world: World) -> None:
         {"subject": "stripe-eu", "due_at": datetime(2026, 11, 2, 1, tzinfo=UTC),
          "since": "2026-10-02T01:00:00+00:00"},
     ]  # fmt: skip
+
+
+async def test_a_batch_plans_the_next_at_once_in_its_lane_and_only_the_last_the_next_night(
+    world: World,
+) -> None:
+    """Its due time stays that of the reading: what is captured later is not expected of it."""
+    due_at = NOW - timedelta(minutes=5)
+    reading = msgspec.structs.replace(
+        READ, lane="processor:stripe:hinted", key="stripe:read:x", due_at=due_at
+    )
+    position = {"since": "2026-10-01T00:00:00+00:00", "payouts": ["po_9"], "listed": False,
+                "starting_after": "txn_1", "payout_after": None}  # fmt: skip
+    await _read(world, [_item("txn_1", "fee", -1)], effect=reading, next=position)
+    query = "SELECT key, lane, due_at, request FROM effect ORDER BY id"
+    assert await _rows(world, query) == [
+        {"key": "stripe:read:x/batch:2", "lane": reading.lane, "due_at": due_at,
+         "request": {**position, "processor_id": "stripe", "batch": 2}},
+    ]  # fmt: skip
+    second = msgspec.structs.replace(
+        reading, key="stripe:read:x/batch:2", request={**position, "batch": 2}
+    )
+    for _ in range(2):
+        await _read(world, [], effect=second, next=position)
+    await _read(world, [], effect=second)
+    assert [row["key"] for row in await _rows(world, query)] == [
+        "stripe:read:x/batch:2", "stripe:read:x/batch:3",
+        "stripe:read:2026-11-02T07:00:00+00:00",
+    ]  # fmt: skip
+
+
+async def test_no_night_is_planned_in_front_of_a_nightly_reading_under_way(world: World) -> None:
+    """What is left of it would have to wait behind it for a day."""
+    nightly = msgspec.structs.replace(READ, lane="processor:stripe:nightly", key="stripe:read:x")
+    rest = {"since": "2026-10-01T00:00:00+00:00", "payouts": []}
+    await _read(world, [], effect=nightly, next=rest)
+    await _read(world, [])
+    await settle.ensure_schedule(world)
+    keys = await _rows(world, "SELECT key FROM effect WHERE subject = 'stripe'")
+    assert keys == [{"key": "stripe:read:x/batch:2"}]
+
+
+async def test_what_was_read_for_an_account_that_is_gone_is_not_lost(world: World) -> None:
+    with pytest.raises(LookupError, match=r"no .+processor.+ 'sold'"):
+        await _read(world, [], effect=msgspec.structs.replace(READ, subject="sold"))
+
+
+async def test_what_cant_be_read_is_shown_and_the_rest_is_booked(world: World) -> None:
+    unreadable = [{"id": "txn_9", "why": "amount: got 1, expected whole ISK"}]
+    await _read(world, [_item("txn_1", "fee", -1)], unreadable=unreadable)
+    assert await _rows(world, "SELECT code, subject, detail FROM anomaly") == [
+        {"code": "processor_item.unreadable", "subject": "stripe", "detail": unreadable[0]}
+    ]
+    assert len(await _journal(world)) == 1
+
+
+@pytest.mark.parametrize(
+    ("payout", "again"),
+    [
+        (_payout(397, "in_transit", ["txn_1", "txn_2"]), True),
+        (_payout(397, "paid", None), True),
+        (_payout(397, "paid", ["txn_1", "txn_2"]), False),
+        (_payout(397, "failed", None), False),
+        (_payout(397, "canceled", None), False),
+        # Made by hand: the processor never says what is in it.
+        (_payout(397, "paid", None, alone=True), False),
+        (_payout(397, "in_transit", None, alone=True), True),
+    ],
+)
+async def test_a_payout_is_read_again_until_nothing_can_change(
+    world: World, payout: dict[str, Any], again: bool
+) -> None:
+    await _read(world, [_item("txn_1", "fee", -3), _item("txn_2", "payout", -397)], payout)
+    found = await _rows(
+        world, "SELECT request->'payouts' AS payouts FROM effect WHERE kind = 'stripe.read'"
+    )
+    assert found == [{"payouts": ["po_1"] if again else []}]
+
+
+async def test_a_payout_that_fails_after_it_was_paid_is_taken_back_once(world: World) -> None:
+    """3.97 go out, arrive, and come back: they are at the processor again, as before."""
+    out = [_item("txn_1", "charge", 397), _item("txn_2", "payout", -397)]
+    await _read(world, out, _payout(397, "paid", ["txn_1", "txn_2"]))
+    back = _item("txn_3", "payout_reversal", 397, source="po_1",
+                 created_at="2026-11-06T03:00:00+00:00")  # fmt: skip
+    failed = _payout(397, "failed", ["txn_1", "txn_2"], failed_item="txn_3")
+    for _ in range(2):
+        await _read(world, [back], failed)
+    # A slower reading that still saw it paid comes in last, and changes nothing.
+    await _read(world, [], _payout(397, "paid", ["txn_1", "txn_2"]))
+    assert (await _journal(world))[1:] == [
+        ("txn_2", "payouts.in_transit", "clearing.stripe", 397),
+        ("po_1", "bank", "payouts.in_transit", 397),
+        ("txn_3", "clearing.stripe", "payouts.in_transit", 397),
+        ("po_1", "payouts.in_transit", "bank", 397),
+    ]
+    assert await _rows(world, "SELECT status FROM payout") == [{"status": "failed"}]
+    assert await _rows(world, "SELECT effective_on FROM entry WHERE cause = 'payout_failed'") == [
+        {"effective_on": date(2026, 11, 5)}
+    ], "the day it came back, in New York"
+    assert await _rows(world, "SELECT code, subject FROM anomaly") == [
+        {"code": "payout.failed", "subject": "po_1"}
+    ]
+    async with world.work.pool.connection() as conn:
+        assert (await prove(conn)).findings == ()
+
+
+async def test_a_payout_that_failed_on_its_way_never_was_at_the_bank(world: World) -> None:
+    await _read(world, [_item("txn_2", "payout", -397)], _payout(397, "failed", None))
+    assert [line[1] for line in await _journal(world)] == ["payouts.in_transit"]
+    assert await _rows(world, "SELECT code FROM anomaly") == []
 
 
 @pytest.mark.parametrize(

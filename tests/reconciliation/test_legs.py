@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from wattledger.reconciliation.legs import TITLES, explain, leg_of, meter_breaks
+from wattledger.reconciliation.legs import (
+    TITLES,
+    explain,
+    leg_of,
+    meter_breaks,
+    movement_breaks,
+    reading_age,
+)
 from wattledger.reconciliation.match import match
 from wattledger.reconciliation.model import Break, Item, Leg, Side
 
@@ -106,7 +115,7 @@ def test_a_leg_that_is_tied() -> None:
         leg="processor", title="Captured and processor",
         ours=Side("Captured", 1, amount_minor=440), theirs=Side("Processor", 1, amount_minor=440),
         matched=1, breaks=0, tied=True,
-        sentence="1 matched one by one, captured with processor, to the last digit.",
+        sentence="1 matched one by one, captured with processor, to the last digit.", compared=1,
     )  # fmt: skip
 
 
@@ -116,5 +125,27 @@ def test_a_leg_with_a_break_is_not_tied() -> None:
     assert (leg.tied, leg.breaks, leg.sentence) == (False, 1, "1 of 1 do not agree.")
 
 
-def test_an_empty_leg() -> None:
-    assert leg_of("payout", [], [], 0, []).sentence == "Nothing to compare yet."
+@pytest.mark.parametrize("leg", list(TITLES))
+def test_an_empty_leg_claims_nothing(leg: str) -> None:
+    empty = leg_of(leg, [], [], 0, [])
+    assert (empty.sentence, empty.compared) == ("Nothing to compare yet.", 0)
+
+
+def test_a_register_that_moved_otherwise_than_its_sessions_say() -> None:
+    """CP/1 went from 0 to 800, gap included, which is what was told; CP/2 is off by 5 Wh."""
+    sessions = [_session("s1", "CP/1", 0, 500), _session("s2", "CP/1", 510, 800),
+                _session("s3", "CP/2", 70, 90)]  # fmt: skip
+    moved = [Item("CP/1", "CP/1", 800, "north"), Item("CP/2", "CP/2", 25, "north")]
+    (found,) = movement_breaks(moved, sessions)
+    assert (found.code, found.item_id, found.energy_wh) == ("meter.mismatch", "CP/2", -5)
+    assert "moved by 0.025 kWh, the sessions on it say 0.020 kWh" in found.cause
+
+
+def test_a_reading_that_is_old_is_said_to_be() -> None:
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    assert reading_age(now, None) == ""
+    assert reading_age(now, now - timedelta(hours=36)) == ""
+    said = reading_age(now, now - timedelta(hours=36, minutes=1))
+    assert said == "The last reading of the processor is 36 h old."
+    leg = leg_of("processor", [], [], 0, [], said)
+    assert leg.sentence == "Nothing to compare yet. The last reading of the processor is 36 h old."

@@ -37,6 +37,10 @@ class Sandbox:
         """Where Stripe's events go from now on."""
         await self._post("/_sim/webhook", {"url": url})
 
+    async def fail_payout(self, payout_id: str) -> None:
+        """The bank sends a payout back."""
+        await self._post(f"/_sim/payouts/{payout_id}/fail", {})
+
     async def state(self) -> dict[str, Any]:
         return dict(await self._get("/_sim/state"))
 

@@ -166,3 +166,46 @@ def test_a_move_with_nothing_due_is_quick(sandbox):
         sandbox.clock(f"{year}-01-{1 + i // 60 // 24:02d}T{i // 60:02d}:{i % 60:02d}:00Z")
     # The client's own cost is in it: several times the server's millisecond.
     assert (time.perf_counter() - started) / 500 < 0.006
+
+
+def test_a_payout_that_fails_is_available_again_and_goes_out_with_the_next(sandbox):
+    v1 = sandbox.stripe.v1
+    sandbox.clock("2027-02-01T10:00:00Z")  # a Monday
+    v1.payment_intents.capture(sandbox.hold(5000).id)
+    sandbox.clock("2027-02-04T10:00:00Z")
+    failed = v1.payouts.list({"limit": 1}).data[0]
+    # 50.00 − (1.45 + 0.30)
+    assert (failed.status, failed.amount) == ("paid", 4825)
+    sandbox.catcher.deliveries.clear()
+    answer = sandbox.http.post(f"/_sim/payouts/{failed.id}/fail")
+    assert answer.json() == {"id": failed.id, "status": "failed"}
+    assert sandbox.http.post(f"/_sim/payouts/{failed.id}/fail").status_code == 400
+    assert sandbox.http.post("/_sim/payouts/po_none/fail").status_code == 400
+
+    entry = v1.balance_transactions.list({"limit": 1}).data[0]
+    assert (entry.type, entry.reporting_category) == ("payout_failure", "payout_reversal")
+    assert (entry.amount, entry.fee, entry.source) == (4825, 0, failed.id)
+    assert v1.payouts.retrieve(failed.id).failure_balance_transaction == entry.id
+    assert _balance(sandbox)["available"]["usd"] == 4825
+    v1.payment_intents.capture(sandbox.hold(5000).id)  # Thursday
+    sandbox.clock("2027-02-08T10:00:00Z")
+    assert sandbox.catcher.types()[0] == "payout.failed"
+    following = v1.payouts.list({"limit": 1}).data[0]
+    assert following.amount == 2 * 4825
+    members = v1.balance_transactions.list({"payout": following.id}).data
+    assert entry.id in {member.id for member in members}
+
+
+def test_a_payout_that_fails_on_its_way_never_arrives(sandbox):
+    v1 = sandbox.stripe.v1
+    v1.payment_intents.capture(sandbox.hold(5000).id)  # Monday
+    sandbox.clock("2027-02-10T10:00:00Z")
+    payout = v1.payouts.list({"limit": 1}).data[0]
+    assert payout.status == "in_transit"
+    assert sandbox.http.post(f"/_sim/payouts/{payout.id}/fail").status_code == 200
+    sandbox.clock("2027-02-12T10:00:00Z")
+    assert v1.payouts.retrieve(payout.id).status == "failed"
+    totals = sandbox.state()["totals"]["usd"]
+    kept = totals["captured_minor"] - totals["refunded_minor"] - totals["fees_minor"]
+    held = _balance(sandbox)
+    assert kept == totals["paid_out_minor"] + held["pending"]["usd"] + held["available"]["usd"]

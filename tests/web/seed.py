@@ -266,25 +266,29 @@ def card(
         ("expense.processing", "clearing.stripe", fee),
     ]
     book(conn, "processor_item", txn, day, created, entries)
-    if paid and payout:
-        pay_out(conn, payout, day, captured - fee)
 
 
-def pay_out(conn: Conn, payout: str, day: date, amount: int) -> None:
-    """Add to the payout of a day, which is two days later at the bank."""
-    at = datetime.combine(day, datetime.min.time(), ZONE) + timedelta(hours=30)
-    conn.execute(
-        "INSERT INTO payout VALUES (%s, 'stripe', 'lind', 'EUR', %s, %s, %s, true, %s)"
-        " ON CONFLICT (id) DO UPDATE SET amount_minor = payout.amount_minor + %s",
-        (
-            payout, amount, "paid" if at < NOW - timedelta(days=2) else "in_transit",
-            day + timedelta(days=2), at, amount,
-        ),
-    )  # fmt: skip
+def pay_out(conn: Conn) -> None:
+    """The payout of each day, of all that came in on it, which is two days later at the bank."""
+    rows = conn.execute(
+        "SELECT payout_id, sum(net_minor)::bigint, min(created_at) FROM processor_item"
+        " WHERE payout_id IS NOT NULL GROUP BY 1"
+    ).fetchall()
+    for payout, amount, created in rows:
+        day = created.astimezone(ZONE).date()
+        at = datetime.combine(day, datetime.min.time(), ZONE) + timedelta(hours=30)
+        conn.execute(
+            "INSERT INTO payout VALUES (%s, 'stripe', 'lind', 'EUR', %s, %s, %s, true, %s)",
+            (
+                payout, amount, "paid" if at < NOW - timedelta(days=2) else "in_transit",
+                day + timedelta(days=2), at,
+            ),
+        )  # fmt: skip
 
 
 def book_payouts(conn: Conn) -> None:
-    """One entry a payout, once it is whole."""
+    """The payouts, and an entry for each."""
+    pay_out(conn)
     rows = conn.execute("SELECT id, amount_minor, created_at FROM payout ORDER BY id").fetchall()
     for payout, amount, at in rows:
         day = at.astimezone(ZONE).date()

@@ -1,7 +1,7 @@
 """The figures in which the identities can be checked: one snapshot of one legal entity, or all.
 
     replayed = refused + held + final           (replayed is counted by whoever sent them)
-    final = billed + free
+    final = billed + free                       (final: ended, and neither held nor running)
     delivered = billed + free + held
     charged = captured + invoiced + external + wallet + roaming + waived + debt + pending
     captured - refunds - disputes_net - fees = paid_out + in_transit
@@ -22,7 +22,8 @@ Conn = AsyncConnection[dict[str, Any]]
 
 _SESSIONS = """
     SELECT count(*) FILTER (WHERE state = 'held') AS held,
-           count(*) FILTER (WHERE state IN ('billed', 'free')) AS final,
+           count(*) FILTER (WHERE ended_at IS NOT NULL AND held_reason IS NULL
+                            AND state NOT IN ('open', 'ended')) AS final,
            count(*) FILTER (WHERE state = 'billed') AS billed,
            count(*) FILTER (WHERE state = 'free') AS free,
            count(*) FILTER (WHERE state IN ('open', 'ended')) AS running,

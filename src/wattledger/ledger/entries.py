@@ -116,7 +116,9 @@ _COUNTERPART = {
     "fee": Code.EXPENSE_PROCESSING,
     "network_cost": Code.EXPENSE_PROCESSING,
     "payout": Code.PAYOUTS_IN_TRANSIT,
+    # A payout that failed or was called back: the money is the processor's again.
     "payout_reversal": Code.PAYOUTS_IN_TRANSIT,
+    "payout_failure": Code.PAYOUTS_IN_TRANSIT,
 }
 
 
@@ -147,3 +149,11 @@ def payout_paid(
     """Dr bank / Cr payouts in transit."""
     moved = posting(Code.BANK, Code.PAYOUTS_IN_TRANSIT, amount_minor)
     return entry(entity_id, "payout", payout_id, on, currency, [moved])
+
+
+def payout_failed(
+    entity_id: str, payout_id: str, on: date, currency: str, amount_minor: int
+) -> Entry | None:
+    """Dr payouts in transit / Cr bank: what was paid did not arrive after all."""
+    moved = posting(Code.PAYOUTS_IN_TRANSIT, Code.BANK, amount_minor)
+    return entry(entity_id, "payout_failed", payout_id, on, currency, [moved])

@@ -69,14 +69,44 @@ _CHECKS = (
         " THEN p.amount_minor ELSE -p.amount_minor END), 0) <> c.total_minor",
     ),
     (
+        "charge.entry",
+        "SELECT c.id AS subject, 'is booked for another entity or in another currency' AS message"
+        " FROM charge c JOIN entry e ON e.cause = 'charge' AND e.cause_id = c.id"
+        " WHERE e.entity_id <> c.entity_id OR EXISTS (SELECT FROM posting p WHERE p.entry_id = e.id"
+        "   AND (p.entity_id <> c.entity_id OR p.currency <> c.currency))",
+    ),
+    (
+        "charge.split",
+        "SELECT c.id AS subject, 'is booked with revenue ' || b.net || ' and tax ' || b.tax"
+        " || ', the charge says ' || c.net_minor || ' and ' || c.tax_minor AS message FROM charge c"
+        " JOIN (SELECT e.cause_id AS id,"
+        "   COALESCE(sum(l.credit_minor - l.debit_minor)"
+        "     FILTER (WHERE l.account LIKE 'revenue.%'), 0) AS net,"
+        "   COALESCE(sum(l.credit_minor - l.debit_minor)"
+        "     FILTER (WHERE l.account LIKE 'tax.%'), 0) AS tax"
+        "   FROM entry e LEFT JOIN journal_line l ON l.entry_id = e.id WHERE e.cause = 'charge'"
+        "   GROUP BY e.cause_id) b ON b.id = c.id"
+        " WHERE b.net <> c.net_minor OR b.tax <> c.tax_minor",
+    ),
+    (
+        "charge.session",
+        "SELECT c.id AS subject, 'its session is ' || s.state || ', not billed' AS message"
+        " FROM charge c JOIN session s ON s.id = c.session_id WHERE s.state <> 'billed'",
+    ),
+    (
         "session.charged",
         "SELECT s.id AS subject, 'is billed and has no charge' AS message FROM session s"
         " LEFT JOIN charge c ON c.session_id = s.id WHERE s.state = 'billed' AND c.id IS NULL",
     ),
     (
         "entry.cause",
-        "SELECT e.id::text AS subject, 'books a charge that does not exist' AS message FROM entry e"
-        " LEFT JOIN charge c ON c.id = e.cause_id WHERE e.cause = 'charge' AND c.id IS NULL",
+        "SELECT id::text AS subject, 'books a ' || cause || ' that does not exist' AS message"
+        " FROM entry WHERE CASE cause"
+        "   WHEN 'charge' THEN NOT EXISTS (SELECT FROM charge c WHERE c.id = cause_id)"
+        "   WHEN 'processor_item'"
+        "     THEN NOT EXISTS (SELECT FROM processor_item i WHERE i.id = cause_id)"
+        "   WHEN 'payout' THEN NOT EXISTS (SELECT FROM payout o WHERE o.id = cause_id)"
+        "   ELSE false END",
     ),
     (
         "collection.sum",
@@ -95,11 +125,13 @@ _CHECKS = (
     ),
     (
         "payout.booked",
+        # One that was paid and failed later stands with both its entries, which cancel out.
         "SELECT o.id AS subject, 'moved the bank by ' || COALESCE(sum(l.debit_minor"
-        " - l.credit_minor), 0) || ', the processor paid ' || o.amount_minor AS message"
-        " FROM payout o LEFT JOIN journal_line l ON l.cause = 'payout' AND l.cause_id = o.id"
-        " AND l.account = 'bank' WHERE o.status = 'paid' GROUP BY o.id"
-        " HAVING COALESCE(sum(l.debit_minor - l.credit_minor), 0) <> o.amount_minor",
+        " - l.credit_minor), 0) || ', the processor says ' || o.amount_minor || ' ' || o.status"
+        " AS message FROM payout o LEFT JOIN journal_line l ON l.cause_id = o.id"
+        " AND l.cause IN ('payout', 'payout_failed') AND l.account = 'bank' GROUP BY o.id"
+        " HAVING COALESCE(sum(l.debit_minor - l.credit_minor), 0)"
+        " <> CASE o.status WHEN 'paid' THEN o.amount_minor ELSE 0 END",
     ),
     (
         "part.booked",
@@ -112,9 +144,35 @@ _CHECKS = (
         " HAVING COALESCE(sum(p.amount_minor), 0) <> k.amount_minor",
     ),
     (
+        "part.entry",
+        "SELECT e.id::text AS subject, 'books a ' || e.cause || ' of ' || e.cause_id"
+        " || ', which is no such part' AS message FROM entry e LEFT JOIN collection k"
+        " ON k.charge_id || '/' || k.part = e.cause_id"
+        " AND k.state = CASE e.cause WHEN 'debt' THEN 'debt' ELSE 'waived' END"
+        " WHERE e.cause IN ('debt', 'waiver') AND k.charge_id IS NULL",
+    ),
+    (
+        "captured.parts",
+        "SELECT p.id AS subject, 'is ' || p.state || ' with ' || p.captured_minor"
+        " || ', its captured parts sum to ' || COALESCE(sum(k.amount_minor), 0) AS message"
+        " FROM payment p LEFT JOIN collection k ON k.payment_id = p.id AND k.state = 'captured'"
+        " GROUP BY p.id HAVING COALESCE(sum(k.amount_minor), 0)"
+        " <> CASE p.state WHEN 'captured' THEN p.captured_minor ELSE 0 END",
+    ),
+    (
         "charge.document",
         "SELECT id AS subject, 'its document does not have its digest any more' AS message"
         " FROM charge WHERE encode(sha256(document), 'hex') <> document_digest",
+    ),
+    (
+        "document.totals",
+        "SELECT c.id AS subject, 'is in its columns not what it is in its document' AS message"
+        " FROM charge c, document_json(c.document) d WHERE to_jsonb(c.session_id)"
+        " IS DISTINCT FROM d->'session_id' OR to_jsonb(c.currency) IS DISTINCT FROM d->'currency'"
+        " OR to_jsonb(c.energy_wh) IS DISTINCT FROM d->'energy_wh'"
+        " OR to_jsonb(c.net_minor) IS DISTINCT FROM d->'net_minor'"
+        " OR to_jsonb(c.tax_minor) IS DISTINCT FROM d->'tax_minor'"
+        " OR to_jsonb(c.total_minor) IS DISTINCT FROM d->'total_minor'",
     ),
 )
 

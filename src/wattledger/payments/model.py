@@ -6,6 +6,7 @@ from typing import Literal
 
 from wattledger import money
 from wattledger.errors import BadInput
+from wattledger.payments.stripe import amounts
 from wattledger.section import Section
 
 
@@ -38,9 +39,18 @@ def hold_minor(processor: Processor, power_w: int, currency: str) -> int:
 
 
 def check_processor(path: str, processor: Processor, currency: str) -> None:
-    """Raises BadInput when the steps do not size every hold."""
+    """Raises BadInput when the steps do not size every hold, or in a currency that the processor
+    does not charge in."""
+    if currency not in amounts.KNOWN:
+        expected = f"an entity whose currency Stripe charges in, not {currency}"
+        raise BadInput(f"{path}.entity", processor.entity, expected)
     for i, step in enumerate(processor.holds):
-        if money.parse_minor(step.amount, currency, f"{path}.holds[{i}].amount") <= 0:
-            raise BadInput(f"{path}.holds[{i}].amount", step.amount, "a positive amount")
+        where = f"{path}.holds[{i}].amount"
+        size_minor = money.parse_minor(step.amount, currency, where)
+        if size_minor <= 0:
+            raise BadInput(where, step.amount, "a positive amount")
+        if size_minor % amounts.step_minor(currency):
+            smallest = money.major_text(amounts.step_minor(currency), currency)
+            raise BadInput(where, step.amount, f"a multiple of {smallest} {currency} (Stripe's)")
     if not processor.holds or processor.holds[-1].below_power_w is not None:
         raise BadInput(f"{path}.holds", "no last step", "a last step without below_power_w")

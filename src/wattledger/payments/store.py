@@ -136,6 +136,48 @@ async def move_pending(
     return await cursor.fetchall()
 
 
+async def split_pending(
+    conn: Conn, payment_id: str, taken_minor: int, state: str, now: datetime
+) -> list[dict[str, Any]]:
+    """Less was taken than the pending parts ask for: they make room for parts that are captured,
+    ``taken_minor`` in all, and for parts of the rest in ``state``; the rows of the rest."""
+    cursor = await conn.execute(
+        "DELETE FROM collection WHERE payment_id = %s AND state = 'pending'"
+        " RETURNING charge_id, part, entity_id, amount_minor",
+        (payment_id,),
+    )
+    rest: list[dict[str, Any]] = []
+    for row in sorted(await cursor.fetchall(), key=lambda r: (r["charge_id"], r["part"])):
+        captured = min(taken_minor, row["amount_minor"])
+        taken_minor -= captured
+        missing = row["amount_minor"] - captured
+        if captured:
+            await _add_part(conn, row, Part("captured", captured, payment_id), now)
+        if missing:
+            part = await _add_part(conn, row, Part(state, missing), now)
+            rest.append({**row, "part": part, "amount_minor": missing})
+    return rest
+
+
+async def _add_part(conn: Conn, of: dict[str, Any], part: Part, now: datetime) -> int:
+    """A further part of the charge of the part ``of``; its number, which no other has had."""
+    cursor = await conn.execute(
+        "INSERT INTO collection"
+        " (charge_id, part, entity_id, state, amount_minor, payment_id, changed_at)"
+        " SELECT %(charge)s, GREATEST(COALESCE(max(part), 0), %(past)s) + 1, %(entity)s, %(state)s,"
+        " %(amount)s, %(payment)s, %(now)s FROM collection WHERE charge_id = %(charge)s"
+        " RETURNING part",
+        {
+            "charge": of["charge_id"], "past": of["part"], "entity": of["entity_id"],
+            "state": part.state, "amount": part.amount_minor, "payment": part.payment_id,
+            "now": now,
+        },
+    )  # fmt: skip
+    row = await cursor.fetchone()
+    assert row is not None, "an aggregate gives a row"
+    return int(row["part"])
+
+
 async def replace_pending(
     conn: Conn, charge_id: str, entity_id: str, parts: Sequence[Part], now: datetime
 ) -> None:

@@ -18,11 +18,16 @@ from wattledger.payments import store as payments
 from wattledger.payments.store import Payment
 from wattledger.pipeline import running
 from wattledger.sessions import store as sessions
+from wattledger.sessions.store import SessionRow
+
+# What the processor says of a capture whose hold is no more.
+_GONE = frozenset({"canceled", "charge_expired_for_capture"})
 
 
 async def capture(tx: Transaction, payment: Payment, amount_minor: int) -> None:
     """Take exactly this much of the hold; the processor releases the rest."""
-    await _send(tx, payment, "capture", {"amount_minor": amount_minor})
+    asked = {"amount_minor": amount_minor, "currency": payment.currency}
+    await _send(tx, payment, "capture", asked)
     await payments.move(tx.conn, payment.id, "capturing")
 
 
@@ -136,33 +141,66 @@ async def _collect_pending(tx: Transaction, payment: Payment) -> None:
 
 
 async def capture_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
-    """The money is taken."""
+    """The money is taken. A part is captured for what was taken of it, never for more."""
+    payment = await payments.get(tx.conn, effect.subject)
     taken = int(response["captured_minor"])
     asked = int(effect.request["amount_minor"])
-    await payments.move(tx.conn, effect.subject, "captured", captured_minor=taken)
+    # More than was held can't be, and a payment can't say it: the anomaly does.
+    stored = min(taken, payment.hold_minor)
+    await payments.move(tx.conn, payment.id, "captured", captured_minor=stored)
     if taken != asked:
-        # Nothing is booked by this: reconciliation finds the same difference and names it.
+        detail = {"asked_minor": asked, "taken_minor": taken, "hold_minor": payment.hold_minor}
+        code = "capture.over" if taken > payment.hold_minor else "capture.differs"
         await anomalies.record(
-            tx.conn, at=tx.now, code="capture.differs", subject=effect.subject,
-            detail={"asked_minor": asked, "taken_minor": taken}, cause=effect.key,
-        )  # fmt: skip
-    await payments.move_pending(tx.conn, effect.subject, "captured", tx.now)
+            tx.conn, at=tx.now, code=code, subject=payment.id, detail=detail, cause=effect.key
+        )
+    if taken < asked:
+        row = await _session(tx, payment)
+        state = _shortfall(row)
+        rest = await payments.split_pending(tx.conn, payment.id, taken, state, tx.now)
+        await _owe_parts(tx, payment, row, state, rest)
+    else:
+        # More than asked is the driver's money: the parts say what was asked, the processor's
+        # items what was taken, and the difference is a break until somebody gives it back.
+        await payments.move_pending(tx.conn, payment.id, "captured", tx.now)
     await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
 
 
 async def capture_refused(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
-    """The hold is gone or the processor refuses: what it should have paid is owed or waived."""
+    """Nothing was taken: what it should have paid is owed or waived, and a hold that still stands
+    is given back."""
     payment = await payments.get(tx.conn, effect.subject)
+    row = await _session(tx, payment)
+    if response.get("code") in _GONE:
+        await payments.move(tx.conn, payment.id, "released")
+    else:
+        await release(tx, payment)
+    too_small = response.get("code") == "amount_too_small"
+    await anomalies.record(
+        tx.conn, at=tx.now, code="capture.too_small" if too_small else "capture.refused",
+        subject=payment.id, detail=response, cause=effect.key,
+    )  # fmt: skip
+    # What no card can be asked for is nobody's debt.
+    state = "waived" if too_small else _shortfall(row)
+    parts = await payments.move_pending(tx.conn, payment.id, state, tx.now)
+    await _owe_parts(tx, payment, row, state, parts)
+
+
+async def _session(tx: Transaction, payment: Payment) -> SessionRow:
     row = await sessions.get(tx.conn, payment.session_id)
     assert row is not None, "a payment has its session (foreign key)"
-    await payments.move(tx.conn, payment.id, "released")
-    await anomalies.record(
-        tx.conn, at=tx.now, code="capture.refused", subject=payment.id, detail=response,
-        cause=effect.key,
-    )  # fmt: skip
-    state = "debt" if row.contract.shortfall == "debt" else "waived"
+    return row
+
+
+def _shortfall(row: SessionRow) -> str:
+    return "debt" if row.contract.shortfall == "debt" else "waived"
+
+
+async def _owe_parts(
+    tx: Transaction, payment: Payment, row: SessionRow, state: str, parts: list[dict[str, Any]]
+) -> None:
     on = tx.now.astimezone(ZoneInfo(row.contract.entity_time_zone)).date()
-    for part in await payments.move_pending(tx.conn, payment.id, state, tx.now):
+    for part in parts:
         await owe(tx, payment.entity_id, payment.currency, row.contract.route, on,
                   f"{part['charge_id']}/{part['part']}", state,
                   part["amount_minor"])  # fmt: skip

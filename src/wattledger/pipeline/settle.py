@@ -17,7 +17,7 @@ from wattledger.db.effects import Effect
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.entitlements.model import Entity
-from wattledger.ingest import inbox
+from wattledger.ingest import anomalies, inbox
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
 from wattledger.payments.model import Processor
@@ -27,6 +27,7 @@ from wattledger.pipeline.world import World
 # Read again what was read before, this far back: an item may appear late.
 OVERLAP = timedelta(days=1)
 NIGHTLY, HINTED = "nightly", "hinted"
+_BATCH = "/batch:"
 
 
 async def ensure_schedule(world: World) -> None:
@@ -37,15 +38,8 @@ async def ensure_schedule(world: World) -> None:
         entity = snapshot.entity(processor.entity)
         if entity is None:
             continue
-        async with world.work.transaction("schedule") as tx:
-            cursor = await tx.conn.execute(
-                "SELECT FROM effect WHERE lane = %s AND due_at > %s"
-                " AND state NOT IN ('done', 'rejected') LIMIT 1",
-                (f"processor:{processor.id}:{NIGHTLY}", now),
-            )
-            if await cursor.fetchone() is None:
-                hour = snapshot.policies.reconcile_hour
-                await plan_read(tx, processor.id, next_reading(now, entity.time_zone, hour))
+        async with world.work.transaction("schedule", now=now) as tx:
+            await _plan_nightly(tx, snapshot, processor, entity)
 
 
 def next_reading(now: datetime, time_zone: str, hour: int) -> datetime:
@@ -72,11 +66,6 @@ async def plan_read(
     row = await cursor.fetchone()
     last: datetime | None = row["last"] if row else None
     since = (last or due_at - timedelta(days=30)) - OVERLAP
-    cursor = await tx.conn.execute(
-        "SELECT id FROM payout WHERE processor_id = %s AND (status <> 'paid' OR NOT items_read)"
-        " ORDER BY id",
-        (processor_id,),
-    )
     await effects.add(
         tx.conn,
         kind="stripe.read",
@@ -86,31 +75,89 @@ async def plan_read(
         request={
             "processor_id": processor_id,
             "since": since.isoformat(),
-            "payouts": [row["id"] for row in await cursor.fetchall()],
+            "payouts": await _open_payouts(tx, processor_id),
         },
         due_at=due_at,
         caused_at=tx.now,
     )
 
 
+async def _open_payouts(tx: Transaction, processor_id: str) -> list[str]:
+    """Payouts of which more is to be learnt. One that failed is over, and so is one that was paid
+    and whose items are known, or never will be: then only its own item is marked as its."""
+    cursor = await tx.conn.execute(
+        "SELECT id FROM payout o WHERE processor_id = %s AND status NOT IN ('failed', 'canceled')"
+        " AND (status <> 'paid' OR NOT (items_read"
+        "   OR EXISTS (SELECT FROM processor_item i WHERE i.payout_id = o.id)))"
+        " ORDER BY id",
+        (processor_id,),
+    )
+    return [row["id"] for row in await cursor.fetchall()]
+
+
+async def _plan_nightly(
+    tx: Transaction, snapshot: Snapshot, processor: Processor, entity: Entity
+) -> None:
+    """The next nightly reading, unless one is planned or under way: what follows a batch stands
+    in the same lane, and would have to wait behind it for a day."""
+    await _one_at_a_time(tx, processor.id)
+    cursor = await tx.conn.execute(
+        "SELECT FROM effect WHERE lane = %s AND state NOT IN ('done', 'rejected') LIMIT 1",
+        (f"processor:{processor.id}:{NIGHTLY}",),
+    )
+    if await cursor.fetchone() is None:
+        hour = snapshot.policies.reconcile_hour
+        await plan_read(tx, processor.id, next_reading(tx.now, entity.time_zone, hour))
+
+
+async def _plan_rest(tx: Transaction, effect: Effect, position: dict[str, Any]) -> None:
+    """The batch after this one. It is due when its reading was: what came into being since then is
+    not read by it."""
+    number = int(effect.request.get("batch", 1)) + 1
+    stem, _, _ = effect.key.partition(_BATCH)
+    await effects.add(
+        tx.conn,
+        kind=effect.kind,
+        subject=effect.subject,
+        lane=effect.lane,
+        key=f"{stem}{_BATCH}{number}",
+        request={**position, "processor_id": effect.subject, "batch": number},
+        due_at=effect.due_at,
+        caused_at=tx.now,
+    )
+
+
+async def _one_at_a_time(tx: Transaction, processor_id: str) -> None:
+    """A nightly and a hinted reading may come in at once: they book one after the other."""
+    await tx.conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (processor_id,))
+
+
 async def read_done(
     tx: Transaction, snapshot: Snapshot, effect: Effect, response: dict[str, Any]
 ) -> None:
-    """Book what is new; plan the next reading."""
-    # A nightly and a hinted reading may come in at once: they book one after the other.
-    await tx.conn.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (effect.subject,)
-    )
+    """Book what is new; plan the next batch at once, or the next reading when it is complete.
+
+    Raises LookupError when the account is not configured any more: what was read is not lost but
+    read again when it is.
+    """
+    await _one_at_a_time(tx, effect.subject)
     processor = snapshot.get("processor", effect.subject, Processor)
     entity = snapshot.entity(processor.entity) if processor else None
     if processor is None or entity is None:
-        return
+        raise LookupError(f"no [[processor]] {effect.subject!r} to book its items for")
     for item in sorted(response["items"], key=lambda i: (i["created_at"], i["id"])):
         await _book_item(tx, processor, entity, item)
     for payout in response["payouts"]:
         await _payout(tx, snapshot, processor, entity, payout)
-    hour = snapshot.policies.reconcile_hour
-    await plan_read(tx, processor.id, next_reading(tx.now, entity.time_zone, hour))
+    for unreadable in response.get("unreadable", []):
+        await anomalies.record(
+            tx.conn, at=tx.now, code="processor_item.unreadable", subject=processor.id,
+            detail=unreadable, cause=unreadable["id"],
+        )  # fmt: skip
+    if response.get("next") is not None:
+        await _plan_rest(tx, effect, response["next"])
+    else:
+        await _plan_nightly(tx, snapshot, processor, entity)
 
 
 async def _book_item(
@@ -155,30 +202,69 @@ async def _payout(
     entity: Entity,
     payout: dict[str, Any],
 ) -> None:
+    status = await _stored(tx, processor, entity, payout)
+    # A payout made by hand has no other member that the processor would tell us of.
+    members = [payout["own_item"]] if payout["alone"] else payout["items"]
     await tx.conn.execute(
-        "INSERT INTO payout (id, processor_id, entity_id, currency, amount_minor, status,"
-        " arrival_date, items_read, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status,"
-        " arrival_date = EXCLUDED.arrival_date,"
-        " items_read = payout.items_read OR EXCLUDED.items_read",
-        (
-            payout["id"], processor.id, entity.id, payout["currency"], payout["amount_minor"],
-            payout["status"], payout["arrival_date"], payout["items"] is not None,
-            payout["created_at"],
-        ),
-    )  # fmt: skip
-    if payout["items"]:
-        await tx.conn.execute(
-            "UPDATE processor_item SET payout_id = %s WHERE id = ANY(%s) AND payout_id IS NULL",
-            (payout["id"], payout["items"]),
-        )
-    if payout["status"] == "paid":
+        "UPDATE processor_item SET payout_id = %s WHERE id = ANY(%s) AND payout_id IS NULL",
+        (payout["id"], members),
+    )
+    if status == "paid":
         on = date.fromisoformat(payout["arrival_date"])
         entry = entries.payout_paid(
             entity.id, payout["id"], on, payout["currency"], payout["amount_minor"]
         )
         if await ledger.book(tx.conn, entry, tx.now) is not None:
             await tell.payout_paid(tx, snapshot, entity.id, payout, entry)
+    elif status in ("failed", "canceled"):
+        await _take_back(tx, entity, payout)
+
+
+async def _stored(
+    tx: Transaction, processor: Processor, entity: Entity, payout: dict[str, Any]
+) -> str:
+    """Write what is new of it; the status it now has. A reading that was slow takes nothing back:
+    paid comes after in transit, failed after paid."""
+    cursor = await tx.conn.execute(
+        "INSERT INTO payout (id, processor_id, entity_id, currency, amount_minor, status,"
+        " arrival_date, items_read, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (id) DO UPDATE SET"
+        " status = CASE WHEN payout.status IN ('failed', 'canceled') OR (payout.status = 'paid'"
+        "   AND EXCLUDED.status IN ('pending', 'in_transit'))"
+        "   THEN payout.status ELSE EXCLUDED.status END,"
+        " arrival_date = EXCLUDED.arrival_date,"
+        " items_read = payout.items_read OR EXCLUDED.items_read RETURNING status",
+        (
+            payout["id"], processor.id, entity.id, payout["currency"], payout["amount_minor"],
+            payout["status"], payout["arrival_date"], payout["items_read"], payout["created_at"],
+        ),
+    )  # fmt: skip
+    row = await cursor.fetchone()
+    assert row is not None, "it is inserted or updated"
+    return str(row["status"])
+
+
+async def _take_back(tx: Transaction, entity: Entity, payout: dict[str, Any]) -> None:
+    """It failed. Where it was booked as paid, the bank does not have the money after all."""
+    cursor = await tx.conn.execute(
+        "SELECT FROM entry WHERE cause = 'payout' AND cause_id = %s", (payout["id"],)
+    )
+    if await cursor.fetchone() is None:
+        return
+    cursor = await tx.conn.execute(
+        "SELECT created_at FROM processor_item WHERE id = %s", (payout["failed_item"],)
+    )
+    row = await cursor.fetchone()
+    entry = entries.payout_failed(
+        entity.id, payout["id"], _day(row["created_at"] if row else tx.now, entity),
+        payout["currency"], payout["amount_minor"],
+    )  # fmt: skip
+    if await ledger.book(tx.conn, entry, tx.now) is not None:
+        await anomalies.record(
+            tx.conn, at=tx.now, code="payout.failed", subject=payout["id"],
+            detail={"status": payout["status"], "amount_minor": payout["amount_minor"]},
+            cause="failed",
+        )  # fmt: skip
 
 
 def _day(at: datetime, entity: Entity) -> date:

@@ -1,14 +1,16 @@
 """The legs, and what a difference in each of them is called. Pure.
 
-meter      register movement of each connector <-> the sessions on it
+meter      register movement of each connector, as told <-> the sessions on it
 session    billed sessions <-> charges
-processor  captures <-> the processor's items of the same payment
+processor  captured parts of charges <-> the processor's items of the same payment
 payout     payouts <-> the items they pay out
 external   charges paid elsewhere <-> what was taken there
-books      charges <-> acknowledged webhooks
+books      charges, for each receiver <-> acknowledged messages
 """
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 from wattledger.energy import kwh_text
 from wattledger.money import format_minor
@@ -23,6 +25,10 @@ TITLES = {
     "external": ("Charges paid elsewhere", "Taken elsewhere"),
     "books": ("Charges", "Acknowledged by the books"),
 }
+# What was issued so long ago has been acknowledged by its receivers, or something is wrong.
+TOLD_WITHIN = timedelta(minutes=10)
+# A processor that was not read for so long has missed a nightly reading.
+_READ_LATE = timedelta(hours=36)
 # leg -> (only we have it, only they have it, both have it and differ): code and proposal
 _CODES = {
     "session": (
@@ -115,10 +121,50 @@ def meter_breaks(sessions: list[Item]) -> list[Break]:
     return found
 
 
+def movement_breaks(movements: list[Item], sessions: list[Item]) -> list[Break]:
+    """Connectors whose register moved, from the first fact to the last, otherwise than the
+    sessions say from their first start to their last stop (gaps and overlaps included).
+    ``sessions`` as for ``meter_breaks``."""
+    ends: dict[str, tuple[int, int]] = {}
+    for item in sessions:
+        connector, start, stop = item.key.split("|")
+        ends[connector] = (ends.get(connector, (int(start), 0))[0], int(stop))
+    found: list[Break] = []
+    for item in movements:
+        first_wh, last_wh = ends.get(item.key, (0, 0))
+        said_wh = last_wh - first_wh
+        if said_wh != item.amount:
+            found.append(
+                Break(
+                    leg="meter",
+                    code="meter.mismatch",
+                    entity_id=item.entity_id,
+                    item_id=item.id,
+                    cause=f"{item.id}: the register moved by {kwh_text(item.amount)} kWh, the"
+                    f" sessions on it say {kwh_text(said_wh)} kWh",
+                    proposal="Compare the first and the last session with what the charger said",
+                    energy_wh=said_wh - item.amount,
+                )
+            )
+    return found
+
+
+def reading_age(now: datetime, read_at: datetime | None) -> str:
+    """A sentence on how long ago the processor was last read, where that is too long."""
+    if read_at is None or now - read_at <= _READ_LATE:
+        return ""
+    return f"The last reading of the processor is {(now - read_at) // timedelta(hours=1)} h old."
+
+
 def leg_of(
-    leg: str, ours: list[Item], theirs: list[Item], matched: int, breaks: list[Break]
+    leg: str,
+    ours: list[Item],
+    theirs: list[Item],
+    matched: int,
+    breaks: list[Break],
+    note: str = "",
 ) -> Leg:
-    """The leg as a station of the chain, with its sentence."""
+    """The leg as a station of the chain, with its sentence and a ``note`` after it."""
     left, right = TITLES[leg]
     money = any(i.currency for i in (*ours, *theirs)) or leg not in ("meter", "session")
     return Leg(
@@ -129,7 +175,8 @@ def leg_of(
         matched=matched,
         breaks=len(breaks),
         tied=not breaks,
-        sentence=_sentence(leg, matched, len(breaks)),
+        sentence=" ".join(filter(None, (_sentence(leg, matched, len(breaks)), note))),
+        compared=matched + len(breaks),
     )
 
 

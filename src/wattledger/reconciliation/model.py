@@ -51,7 +51,7 @@ class Side(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Leg(msgspec.Struct, frozen=True):
-    """A leg with both its totals and whether it is tied."""
+    """A leg with both its totals. ``tied``: no break among the ``compared``, which may be none."""
 
     leg: str
     title: str
@@ -61,3 +61,5 @@ class Leg(msgspec.Struct, frozen=True):
     breaks: int
     tied: bool
     sentence: str
+    compared: int
+    """Groups of items that were held against each other: matched and breaks."""

@@ -15,17 +15,38 @@ from wattledger.reconciliation.model import Break, Item, Leg, Match
 
 Conn = AsyncConnection[dict[str, Any]]
 
-_MESSAGES = (
-    "SELECT e.id::text AS id, e.key, (e.request->'data'->>'total_minor')::bigint AS amount,"
-    " c.entity_id, c.currency, 'Message of session ' || c.session_id AS what"
-    " FROM effect e JOIN charge c ON c.id = e.request->'data'->>'charge_id'"
-    " WHERE c.entity_id = %(entity)s AND e.kind = 'webhook.deliver'"
-    " AND e.request->>'type' = 'session.billed'"
+# The last time that each processor was read to the end: what happened after it is not read yet.
+_READ = (
+    "WITH read AS (SELECT subject AS processor_id, max(due_at) AS at FROM effect"
+    " WHERE kind = 'stripe.read' AND state = 'done' AND response->>'next' IS NULL GROUP BY subject)"
+)
+# The sessions whose register is known from end to end, by connector.
+_METERED = (
+    "WITH metered AS (SELECT id, entity_id, charge_point_id || '/' || connector_id AS connector,"
+    " started_at FROM session WHERE entity_id = %(entity)s AND meter_stop_wh IS NOT NULL)"
 )
 # Each query gives id, key, amount, entity_id, currency, what. %(entity)s restricts to a legal
-# entity, because two of them never share an item.
+# entity, because two of them never share an item; what was issued from %(told_by)s on may still
+# be on its way to the books.
 _SIDES = {
+    # From the facts as they came; the other side is from the sessions made of them.
     ("meter", "ours"): (
+        f"{_METERED}, first AS (SELECT DISTINCT ON (connector) * FROM metered"
+        "   ORDER BY connector, started_at, id),"
+        " last AS (SELECT DISTINCT ON (connector) * FROM metered"
+        "   ORDER BY connector, started_at DESC, id DESC)"
+        " SELECT connector AS id, connector AS key,"
+        " COALESCE(b.register_wh, 0) - COALESCE(a.register_wh, 0) AS amount, first.entity_id,"
+        " NULL::text AS currency, 'Connector ' || connector AS what"
+        " FROM first JOIN last USING (connector)"
+        " LEFT JOIN LATERAL (SELECT f.register_wh FROM session_fact f WHERE f.session_id = first.id"
+        "   AND f.register_wh IS NOT NULL ORDER BY f.kind <> 'start', f.at, f.id LIMIT 1) a ON true"
+        " LEFT JOIN LATERAL (SELECT f.register_wh FROM session_fact f WHERE f.session_id = last.id"
+        "   AND f.register_wh IS NOT NULL ORDER BY f.kind <> 'stop', f.at DESC, f.id DESC LIMIT 1)"
+        "   b ON true"
+        " ORDER BY connector"
+    ),
+    ("meter", "theirs"): (
         "SELECT id, charge_point_id || '/' || connector_id || '|' || meter_start_wh || '|'"
         " || meter_stop_wh AS key, meter_stop_wh - meter_start_wh AS amount, entity_id,"
         " NULL::text AS currency, id AS what FROM session"
@@ -41,24 +62,23 @@ _SIDES = {
         "SELECT id, session_id AS key, energy_wh AS amount, entity_id, NULL::text AS currency,"
         " 'Charge ' || id AS what FROM charge WHERE entity_id = %(entity)s"
     ),
-    # What was captured after the processor was last read is on its way, not a difference.
+    # What we booked: the parts, not the processor's own word for it. What was captured after the
+    # processor was last read is on its way, not a difference.
     ("processor", "ours"): (
-        "SELECT p.id, p.id AS key, p.captured_minor AS amount, p.entity_id, p.currency,"
-        " 'Payment of session ' || p.session_id AS what FROM payment p"
-        " WHERE p.entity_id = %(entity)s AND p.state = 'captured' AND EXISTS (SELECT FROM effect e"
-        "   WHERE e.subject = p.id AND e.kind = 'stripe.capture' AND e.state = 'done'"
-        "   AND e.settled_at < (SELECT max(r.due_at) FROM effect r WHERE r.kind = 'stripe.read'"
-        "     AND r.subject = p.processor_id AND r.state = 'done'))"
+        f"{_READ} SELECT p.id, p.id AS key, sum(k.amount_minor)::bigint AS amount, p.entity_id,"
+        " p.currency, 'Payment of session ' || p.session_id AS what"
+        " FROM payment p JOIN collection k ON k.payment_id = p.id AND k.state = 'captured'"
+        " JOIN read USING (processor_id) WHERE p.entity_id = %(entity)s"
+        " GROUP BY p.id, read.at HAVING max(k.changed_at) < read.at"
     ),
     ("processor", "theirs"): (
-        "SELECT i.id, COALESCE(i.payment_id, i.id) AS key, i.amount_minor AS amount, i.entity_id,"
-        " i.currency, 'Item ' || i.id || ' (' || i.category || ')' AS what FROM processor_item i"
-        " LEFT JOIN payment p ON p.id = i.payment_id WHERE i.entity_id = %(entity)s"
-        " AND i.category NOT IN ('payout', 'payout_reversal', 'fee', 'network_cost')"
-        " AND (p.id IS NULL OR NOT EXISTS (SELECT FROM effect e WHERE e.subject = p.id"
-        "   AND e.kind = 'stripe.capture' AND e.state = 'done'"
-        "   AND e.settled_at >= (SELECT max(r.due_at) FROM effect r WHERE r.kind = 'stripe.read'"
-        "     AND r.subject = p.processor_id AND r.state = 'done')))"
+        f"{_READ} SELECT i.id, COALESCE(i.payment_id, i.id) AS key, i.amount_minor AS amount,"
+        " i.entity_id, i.currency, 'Item ' || i.id || ' (' || i.category || ')' AS what"
+        " FROM processor_item i LEFT JOIN read USING (processor_id)"
+        " WHERE i.entity_id = %(entity)s AND i.category NOT IN"
+        " ('payout', 'payout_reversal', 'payout_failure', 'fee', 'network_cost')"
+        " AND NOT EXISTS (SELECT FROM collection k WHERE k.payment_id = i.payment_id"
+        "   AND k.state = 'captured' AND k.changed_at >= read.at)"
     ),
     ("payout", "ours"): (
         "SELECT id, id AS key, amount_minor AS amount, entity_id, currency, 'Payout ' || id AS what"
@@ -80,16 +100,67 @@ _SIDES = {
         " JOIN session s ON s.id = x.session_id"
         " WHERE x.entity_id = %(entity)s AND s.state NOT IN ('open', 'ended')"
     ),
-    # A message that is still on its way is no difference; one that was refused for good is.
-    ("books", "ours"): _MESSAGES + " AND e.state IN ('done', 'rejected')",
-    ("books", "theirs"): _MESSAGES + " AND e.state = 'done'",
+    # Every charge for every receiver its entity had when it was issued, or was told all the same.
+    ("books", "ours"): (
+        "WITH told AS (SELECT request->'data'->>'charge_id' AS charge_id, subject AS target"
+        "   FROM effect WHERE kind = 'webhook.deliver' AND request->>'type' = 'session.billed'),"
+        " due AS (SELECT id AS charge_id, t.key AS target FROM charge c CROSS JOIN LATERAL"
+        "   (SELECT DISTINCT ON (key) key, digest FROM config_activation"
+        "     WHERE kind = 'target' AND valid_from <= c.issued_at"
+        "     ORDER BY key, valid_from DESC, seq DESC) t"
+        "   JOIN config_version v ON v.digest = t.digest AND v.body->>'entity' = c.entity_id"
+        "   WHERE c.entity_id = %(entity)s)"
+        " SELECT c.id || '/' || t.target AS id, c.id || '/' || t.target AS key,"
+        " c.total_minor AS amount, c.entity_id, c.currency, 'Session ' || c.session_id AS what"
+        " FROM charge c JOIN (SELECT * FROM due UNION SELECT * FROM told) t ON t.charge_id = c.id"
+        " WHERE c.entity_id = %(entity)s AND c.issued_at < %(told_by)s"
+    ),
+    ("books", "theirs"): (
+        "SELECT e.id::text AS id, e.request->'data'->>'charge_id' || '/' || e.subject AS key,"
+        " (e.request->'data'->>'total_minor')::bigint AS amount, %(entity)s AS entity_id,"
+        " COALESCE(e.request->'data'->>'currency', c.currency) AS currency,"
+        " 'Message to ' || e.subject AS what"
+        " FROM effect e LEFT JOIN charge c ON c.id = e.request->'data'->>'charge_id'"
+        " WHERE e.kind = 'webhook.deliver' AND e.request->>'type' = 'session.billed'"
+        " AND e.state = 'done' AND (c.id IS NULL OR c.issued_at < %(told_by)s)"
+        " AND COALESCE(c.entity_id, e.request->'data'->>'entity_id') = %(entity)s"
+    ),
 }
 
 
-async def side(conn: Conn, leg: str, which: str, entity_id: str) -> list[Item]:
-    """The items of one side of a leg."""
-    cursor = await conn.execute(_SIDES[leg, which], {"entity": entity_id})
+async def side(
+    conn: Conn, leg: str, which: str, entity_id: str, *, told_by: datetime
+) -> list[Item]:
+    """The items of one side of a leg. ``told_by``: charges issued before it have been told."""
+    cursor = await conn.execute(_SIDES[leg, which], {"entity": entity_id, "told_by": told_by})
     return [Item(**row) for row in await cursor.fetchall()]
+
+
+async def last_read(conn: Conn, processors: list[str]) -> datetime | None:
+    """Since when at least one of these has not been read, or None when none ever was."""
+    cursor = await conn.execute(
+        "SELECT min(at) AS at FROM (SELECT max(settled_at) AS at FROM effect"
+        " WHERE kind = 'stripe.read' AND state = 'done' AND response->>'next' IS NULL"
+        " AND subject = ANY(%s) GROUP BY subject) read",
+        (processors,),
+    )
+    row = await cursor.fetchone()
+    return row["at"] if row else None
+
+
+async def alone(conn: Conn, entity_id: str) -> bool:
+    """Take the entity for this transaction; False when another run has it. Never waits: a
+    snapshot that was taken before a wait would not show what the other run did."""
+    cursor = await conn.execute(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 3)) AS taken", (entity_id,)
+    )
+    row = await cursor.fetchone()
+    return bool(row and row["taken"])
+
+
+async def until_free(conn: Conn, entity_id: str) -> None:
+    """Wait for the run that has the entity to end."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 3))", (entity_id,))
 
 
 async def write_matches(conn: Conn, leg: str, matches: Iterable[Match], now: datetime) -> None:

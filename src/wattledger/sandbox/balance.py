@@ -135,7 +135,34 @@ class Balance:
         store.emit("payout.reconciliation_completed", payout)
         store.schedule(max(arrival_s, store.now_s), lambda: self._arrive(payout))
 
+    def fail_payout(self, payout_id: str) -> Obj:
+        """The bank sends a payout back, be it paid already: its money is available again, and
+        goes out with the next one."""
+        payout = self.store.get("payout", payout_id, "payout")
+        if payout["status"] in ("failed", "canceled"):
+            raise invalid(f"Payout {payout_id} is {payout['status']} already.", "payout")
+        entry = self._entry(
+            source=payout,
+            amount_minor=payout["amount"],
+            fee=0,
+            kind="payout_failure",
+            category="payout_reversal",
+            description="STRIPE PAYOUT FAILURE",
+        )
+        payout |= {
+            "status": "failed",
+            "failure_balance_transaction": entry["id"],
+            "failure_code": "account_closed",
+            "failure_message": "The bank account has been closed.",
+        }
+        self.available_minor[payout["currency"]] += payout["amount"]
+        self._unpaid[payout["currency"]].append(entry)
+        self.store.emit("payout.failed", payout)
+        return payout
+
     def _arrive(self, payout: Obj) -> None:
+        if payout["status"] != "in_transit":
+            return  # it failed on its way
         payout["status"] = "paid"
         self.store.emit("payout.paid", payout)
 

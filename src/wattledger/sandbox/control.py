@@ -19,6 +19,7 @@ from wattledger.sandbox.balance import Balance
 from wattledger.sandbox.events import Deliveries
 from wattledger.sandbox.faults import Faults
 from wattledger.sandbox.gateway import Gateway
+from wattledger.sandbox.wire import StripeError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -40,6 +41,7 @@ class Control:
             Route("/_sim/clock", _guarded(self._clock), methods=["GET", "POST"]),
             Route("/_sim/faults", _guarded(self._fault), methods=["GET", "POST", "DELETE"]),
             Route("/_sim/webhook", _guarded(self._webhook), methods=["POST"]),
+            Route("/_sim/payouts/{id}/fail", _guarded(self._fail_payout), methods=["POST"]),
             Route("/_sim/state", self._state),
             Route("/_sim/requests", self._requests),
         ]
@@ -72,6 +74,15 @@ class Control:
             raise BadInput("$.url", url, "a URL or null")
         self._deliveries.url = url
         return JSONResponse({"url": url})
+
+    async def _fail_payout(self, request: Request) -> Response:
+        """The bank sends a payout back, at the present time of the clock."""
+        payout_id = request.path_params["id"]
+        try:
+            payout = self._balance.fail_payout(payout_id)
+        except StripeError as error:
+            raise BadInput("$.id", payout_id, f"a payout that can fail ({error})") from None
+        return JSONResponse({"id": payout["id"], "status": payout["status"]})
 
     async def _state(self, _: Request) -> Response:
         balance = self._balance
@@ -112,7 +123,7 @@ class Control:
                 of_currency["captured_minor"] += entry["amount"]
             elif category == "refund":
                 of_currency["refunded_minor"] -= entry["amount"]
-            elif category == "payout":
+            elif category in ("payout", "payout_reversal"):
                 of_currency["paid_out_minor"] -= entry["amount"]
         return dict(totals)
 

@@ -47,7 +47,48 @@ CREATE TRIGGER config_activation_append_only BEFORE UPDATE OR DELETE ON config_a
 CREATE TRIGGER config_activation_no_truncate BEFORE TRUNCATE ON config_activation
     FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 
+-- Columns of a row that never change, whoever asks: their names are the trigger's arguments.
+CREATE FUNCTION never_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    was jsonb := to_jsonb(OLD);
+    will jsonb := to_jsonb(NEW);
+BEGIN
+    FOR n IN 0 .. TG_NARGS - 1 LOOP
+        IF was -> TG_ARGV[n] IS DISTINCT FROM will -> TG_ARGV[n] THEN
+            RAISE EXCEPTION '%.% never changes', TG_TABLE_NAME, TG_ARGV[n]
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+    END LOOP;
+    RETURN NEW;
+END $$;
+
+-- Columns that are empty until they are known, and from then on never change.
+CREATE FUNCTION set_once() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    was jsonb := to_jsonb(OLD);
+    will jsonb := to_jsonb(NEW);
+BEGIN
+    FOR n IN 0 .. TG_NARGS - 1 LOOP
+        IF was -> TG_ARGV[n] <> 'null' AND was -> TG_ARGV[n] IS DISTINCT FROM will -> TG_ARGV[n]
+        THEN
+            RAISE EXCEPTION '%.% is set once', TG_TABLE_NAME, TG_ARGV[n]
+                USING ERRCODE = 'restrict_violation';
+        END IF;
+    END LOOP;
+    RETURN NEW;
+END $$;
+
+-- The ways of a state: each argument is 'from>to'. To stay is always possible.
+CREATE FUNCTION state_moves() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> OLD.state AND NOT (OLD.state || '>' || NEW.state) = ANY (TG_ARGV) THEN
+        RAISE EXCEPTION 'a % never goes from % to %', TG_TABLE_NAME, OLD.state, NEW.state
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+
 GRANT USAGE ON SCHEMA wattledger TO wattledger_app, wattledger_reader;
 GRANT SELECT, INSERT ON config_version, config_activation TO wattledger_app;
-GRANT SELECT, INSERT, UPDATE ON driven_clock TO wattledger_app;
+GRANT SELECT, INSERT, UPDATE (now) ON driven_clock TO wattledger_app;
 GRANT SELECT ON config_version, config_activation, driven_clock TO wattledger_reader;

@@ -13,6 +13,12 @@ CREATE TABLE inbox (
     error       text,
     UNIQUE (source, external_id)
 );
+CREATE TRIGGER inbox_never_changed
+    BEFORE UPDATE OF id, source, external_id, received_at, body, digest ON inbox
+    FOR EACH ROW EXECUTE FUNCTION
+    never_changed('id', 'source', 'external_id', 'received_at', 'body', 'digest');
+CREATE TRIGGER inbox_set_once BEFORE UPDATE OF handled_at ON inbox
+    FOR EACH ROW EXECUTE FUNCTION set_once('handled_at');
 CREATE INDEX inbox_unhandled ON inbox (id) WHERE handled_at IS NULL;
 
 -- OCPP frames in daily partitions with a retention; normalized facts are for ever, frames are not.
@@ -37,12 +43,18 @@ BEGIN
     EXECUTE format('GRANT SELECT ON %I TO wattledger_reader', 'frame_' || to_char(day, 'YYYYMMDD'));
 END $$;
 
+-- Whatever day is asked for, the 30 days before the newest partition stay.
 CREATE FUNCTION drop_frames_before(day date) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = wattledger, pg_temp AS $$
 DECLARE
     part text;
+    newest date;
     dropped integer := 0;
 BEGIN
+    SELECT max(to_date(right(c.relname, 8), 'YYYYMMDD')) INTO newest
+      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+     WHERE i.inhparent = 'frame'::regclass;
+    day := LEAST(day, newest - 30);
     FOR part IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE i.inhparent = 'frame'::regclass
                   AND c.relname < 'frame_' || to_char(day, 'YYYYMMDD') LOOP
@@ -86,7 +98,11 @@ CREATE TABLE charge_point_state (
     connectors      jsonb NOT NULL DEFAULT '{}'   -- connector -> {status, at}
 );
 
-GRANT SELECT, INSERT, UPDATE ON inbox, charge_point_state, anomaly TO wattledger_app;
+-- UPDATE column by column: what a row says happened is not among them.
+GRANT SELECT, INSERT ON inbox, charge_point_state, anomaly TO wattledger_app;
+GRANT UPDATE (handled_at, answer, error) ON inbox TO wattledger_app;
+GRANT UPDATE (connected, vendor, model, heard_at, connectors) ON charge_point_state
+    TO wattledger_app;
 GRANT SELECT, INSERT ON frame, decision TO wattledger_app;
 GRANT SELECT ON inbox, frame, decision, anomaly, charge_point_state TO wattledger_reader;
 REVOKE EXECUTE ON FUNCTION ensure_frame_day(date), drop_frames_before(date) FROM PUBLIC;

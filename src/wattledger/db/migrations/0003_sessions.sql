@@ -34,6 +34,30 @@ CREATE INDEX session_open ON session (charge_point_id, connector_id) WHERE state
 CREATE INDEX session_started ON session (started_at DESC);
 CREATE INDEX session_site ON session (site_id, started_at DESC);
 
+-- What was promised, to whom and from where on, is frozen at the start; what was billed, at the bill.
+CREATE TRIGGER session_never_changed BEFORE UPDATE ON session
+    FOR EACH ROW EXECUTE FUNCTION never_changed(
+        'id', 'entity_id', 'site_id', 'charge_point_id', 'connector_id', 'source',
+        'transaction_id', 'token', 'account_id', 'route', 'contract', 'started_at',
+        'meter_start_wh');
+CREATE TRIGGER session_set_once BEFORE UPDATE ON session
+    FOR EACH ROW EXECUTE FUNCTION set_once('stopped_at', 'meter_stop_wh');
+-- A late stop takes a held session up again; billed and free are final.
+CREATE TRIGGER session_moves BEFORE UPDATE ON session
+    FOR EACH ROW EXECUTE FUNCTION state_moves(
+        'open>ended', 'open>held', 'ended>billed', 'ended>free', 'ended>held', 'held>ended',
+        'held>open');
+CREATE FUNCTION session_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW IS DISTINCT FROM OLD THEN
+        RAISE EXCEPTION 'session % is %, and that is final', OLD.id, OLD.state
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER session_final BEFORE UPDATE ON session
+    FOR EACH ROW WHEN (OLD.state IN ('billed', 'free')) EXECUTE FUNCTION session_final();
+
 -- Everything a session is assembled from, in the order of the device's clock. Only added to.
 CREATE TABLE session_fact (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -53,6 +77,8 @@ CREATE TRIGGER session_fact_no_truncate BEFORE TRUNCATE ON session_fact
     FOR EACH STATEMENT EXECUTE FUNCTION append_only();
 
 GRANT USAGE ON SEQUENCE transaction_number TO wattledger_app;
-GRANT SELECT, INSERT, UPDATE ON session TO wattledger_app;
+GRANT SELECT, INSERT ON session TO wattledger_app;
+GRANT UPDATE (state, held_reason, stopped_at, ended_at, meter_stop_wh, bill_due_at, stop_reason)
+    ON session TO wattledger_app;
 GRANT SELECT, INSERT ON session_fact TO wattledger_app;
 GRANT SELECT ON session, session_fact TO wattledger_reader;

@@ -39,15 +39,25 @@ BEGIN
         RAISE EXCEPTION 'effect % is settled as %', OLD.id, OLD.state
             USING ERRCODE = 'restrict_violation';
     END IF;
-    IF (NEW.kind, NEW.subject, NEW.lane, NEW.lane_seq, NEW.attempt, NEW.key, NEW.request)
+    IF (NEW.id, NEW.kind, NEW.subject, NEW.lane, NEW.lane_seq, NEW.attempt, NEW.key, NEW.request,
+        NEW.due_at, NEW.caused_at)
        IS DISTINCT FROM
-       (OLD.kind, OLD.subject, OLD.lane, OLD.lane_seq, OLD.attempt, OLD.key, OLD.request) THEN
+       (OLD.id, OLD.kind, OLD.subject, OLD.lane, OLD.lane_seq, OLD.attempt, OLD.key, OLD.request,
+        OLD.due_at, OLD.caused_at) THEN
         RAISE EXCEPTION 'effect %: what is to be sent can not be changed', OLD.id
             USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER effect_guarded BEFORE UPDATE ON effect FOR EACH ROW EXECUTE FUNCTION effect_guard();
+-- What may have had its effect (unknown) never goes back to what certainly had none (pending).
+CREATE TRIGGER effect_moves BEFORE UPDATE ON effect
+    FOR EACH ROW EXECUTE FUNCTION state_moves(
+        'pending>claimed', 'claimed>pending', 'claimed>unknown', 'claimed>done',
+        'claimed>rejected', 'unknown>claimed', 'unknown>done', 'unknown>rejected');
+-- The other side keeps a key from its first sending: a later time would pass for a fresh key.
+CREATE TRIGGER effect_set_once BEFORE UPDATE ON effect
+    FOR EACH ROW EXECUTE FUNCTION set_once('first_sent_at');
 
 CREATE FUNCTION notify_effect() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -58,5 +68,7 @@ CREATE TRIGGER effect_added AFTER INSERT ON effect
     FOR EACH STATEMENT EXECUTE FUNCTION notify_effect();
 
 GRANT USAGE ON SEQUENCE worker_number TO wattledger_app;
-GRANT SELECT, INSERT, UPDATE ON effect TO wattledger_app;
+GRANT SELECT, INSERT ON effect TO wattledger_app;
+GRANT UPDATE (state, not_before, tries, claimed_by, claimed_until, claim_token, first_sent_at,
+              response, settled_at) ON effect TO wattledger_app;
 GRANT SELECT ON effect TO wattledger_reader;

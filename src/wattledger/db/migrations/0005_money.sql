@@ -22,6 +22,14 @@ CREATE TABLE charge (
     CHECK (net_minor + tax_minor = total_minor)
 );
 CREATE INDEX charge_issued ON charge (issued_at DESC);
+-- A document as JSON; NULL where it is none, so that a proof can say so instead of failing.
+CREATE FUNCTION document_json(document bytea) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN convert_from(document, 'UTF8')::jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END $$;
 CREATE TRIGGER charge_append_only BEFORE UPDATE OR DELETE ON charge
     FOR EACH ROW EXECUTE FUNCTION append_only();
 CREATE TRIGGER charge_no_truncate BEFORE TRUNCATE ON charge
@@ -46,6 +54,29 @@ CREATE TABLE payment (
     CHECK (captured_minor BETWEEN 0 AND hold_minor)
 );
 
+CREATE TRIGGER payment_never_changed BEFORE UPDATE ON payment
+    FOR EACH ROW EXECUTE FUNCTION never_changed(
+        'id', 'session_id', 'entity_id', 'processor_id', 'currency', 'hold_minor');
+CREATE TRIGGER payment_set_once BEFORE UPDATE ON payment
+    FOR EACH ROW EXECUTE FUNCTION set_once('intent_id', 'external_charge_id');
+CREATE TRIGGER payment_moves BEFORE UPDATE ON payment
+    FOR EACH ROW EXECUTE FUNCTION state_moves(
+        'holding>held', 'holding>declined', 'held>capturing', 'held>releasing',
+        'capturing>captured', 'capturing>released', 'capturing>releasing',
+        'releasing>released');
+-- What was captured is said by the answer to the capture, and by nothing else.
+CREATE FUNCTION payment_captured() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.captured_minor <> OLD.captured_minor
+       AND NOT (OLD.state = 'capturing' AND NEW.state = 'captured') THEN
+        RAISE EXCEPTION 'payment %: captured_minor is set by its capture', OLD.id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER payment_captured BEFORE UPDATE ON payment
+    FOR EACH ROW EXECUTE FUNCTION payment_captured();
+
 -- Where each charge's money stands: its parts always sum to the charge.
 CREATE TABLE collection (
     charge_id    text NOT NULL REFERENCES charge,
@@ -67,6 +98,7 @@ DECLARE
     parts bigint;
     whole bigint;
     foreign_entity boolean;
+    never_taken boolean;
 BEGIN
     SELECT COALESCE(sum(amount_minor), 0) INTO parts FROM collection WHERE charge_id = of_charge;
     SELECT total_minor INTO whole FROM charge WHERE id = of_charge;
@@ -83,10 +115,34 @@ BEGIN
         RAISE EXCEPTION 'charge % is collected by another legal entity', of_charge
             USING ERRCODE = 'check_violation';
     END IF;
+    SELECT EXISTS (SELECT FROM collection c LEFT JOIN payment p ON p.id = c.payment_id
+                   WHERE c.charge_id = of_charge AND c.state = 'captured'
+                     AND p.state IS DISTINCT FROM 'captured')
+        INTO never_taken;
+    IF never_taken THEN
+        RAISE EXCEPTION 'a part of charge % is captured, its payment is not', of_charge
+            USING ERRCODE = 'check_violation';
+    END IF;
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER collection_sums_to_charge AFTER INSERT OR UPDATE OR DELETE ON collection
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION collection_sums();
+
+-- Only what is pending may still become something else, be split, or make room for what it is.
+CREATE TRIGGER collection_never_changed BEFORE UPDATE ON collection
+    FOR EACH ROW EXECUTE FUNCTION never_changed('charge_id', 'part', 'entity_id', 'payment_id');
+CREATE TRIGGER collection_moves BEFORE UPDATE ON collection
+    FOR EACH ROW EXECUTE FUNCTION state_moves('pending>captured', 'pending>waived', 'pending>debt');
+CREATE FUNCTION collection_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'part % of charge % is %, and that is final', OLD.part, OLD.charge_id, OLD.state
+        USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER collection_final BEFORE UPDATE OR DELETE ON collection
+    FOR EACH ROW WHEN (OLD.state <> 'pending') EXECUTE FUNCTION collection_final();
 
 -- The processor's own lines (Stripe: balance transactions). They alone move money in the ledger.
 CREATE TABLE processor_item (
@@ -109,6 +165,14 @@ CREATE TABLE processor_item (
 CREATE INDEX processor_item_payment ON processor_item (payment_id);
 CREATE INDEX processor_item_payout ON processor_item (payout_id);
 
+-- Which payout it came in is learned later, once; the rest of a line is never changed.
+CREATE TRIGGER processor_item_never_changed BEFORE UPDATE ON processor_item
+    FOR EACH ROW EXECUTE FUNCTION never_changed(
+        'id', 'processor_id', 'entity_id', 'category', 'currency', 'amount_minor', 'fee_minor',
+        'net_minor', 'external_charge_id', 'payment_id', 'created_at', 'available_at', 'read_at');
+CREATE TRIGGER processor_item_set_once BEFORE UPDATE ON processor_item
+    FOR EACH ROW EXECUTE FUNCTION set_once('payout_id');
+
 CREATE TABLE payout (
     id            text PRIMARY KEY,        -- po_…
     processor_id  text NOT NULL,
@@ -120,6 +184,10 @@ CREATE TABLE payout (
     items_read    boolean NOT NULL DEFAULT false,
     created_at    timestamptz NOT NULL
 );
+
+CREATE TRIGGER payout_never_changed BEFORE UPDATE ON payout
+    FOR EACH ROW EXECUTE FUNCTION never_changed(
+        'id', 'processor_id', 'entity_id', 'currency', 'amount_minor', 'created_at');
 
 -- Sessions the operator's own system has already taken the money for.
 CREATE TABLE external_payment (
@@ -133,7 +201,11 @@ CREATE TABLE external_payment (
 
 GRANT SELECT, INSERT ON charge, processor_item, external_payment TO wattledger_app;
 GRANT UPDATE (payout_id) ON processor_item TO wattledger_app;
-GRANT SELECT, INSERT, UPDATE ON payment, collection, payout TO wattledger_app;
+GRANT SELECT, INSERT ON payment, collection, payout TO wattledger_app;
+GRANT UPDATE (state, intent_id, external_charge_id, capture_before, captured_minor, decline_code)
+    ON payment TO wattledger_app;
+GRANT UPDATE (state, amount_minor, changed_at) ON collection TO wattledger_app;
+GRANT UPDATE (status, arrival_date, items_read) ON payout TO wattledger_app;
 GRANT DELETE ON collection TO wattledger_app;
 GRANT SELECT ON charge, payment, collection, processor_item, payout, external_payment
     TO wattledger_reader;

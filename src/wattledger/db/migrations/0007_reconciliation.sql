@@ -38,5 +38,7 @@ CREATE TABLE reconciliation (
 );
 
 GRANT SELECT, INSERT ON match TO wattledger_app;
-GRANT SELECT, INSERT, UPDATE ON break, reconciliation TO wattledger_app;
+GRANT SELECT, INSERT ON break, reconciliation TO wattledger_app;
+GRANT UPDATE (amount_minor, energy_wh, cause, resolved_at) ON break TO wattledger_app;
+GRANT UPDATE (legs, breaks) ON reconciliation TO wattledger_app;
 GRANT SELECT ON match, break, reconciliation TO wattledger_reader;

@@ -13,11 +13,18 @@ from typing import Any
 import stripe
 
 from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Rejected, Unknown
+from wattledger.errors import BadInput
 from wattledger.payments.model import Processor
+from wattledger.payments.stripe.amounts import from_stripe, to_stripe
+from wattledger.payments.stripe.reading import Reading, utc
 
 # Stripe keeps a key for at least 24 hours (docs: idempotent requests); we stop before that.
 KEY_LIFE = timedelta(hours=23)
 _PAGES_MAX = 50
+# A hold that is not confirmed yet can still be cancelled.
+_CANCELABLE = frozenset(
+    {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
+)
 
 
 class StripeGate:
@@ -36,7 +43,12 @@ class StripeGate:
 
     async def call(self, effect: Effect) -> Outcome:
         """Do it, once, under the effect's key."""
-        return await _guarded(lambda: self._send(effect))
+        try:
+            amount = _amount(effect)
+        except BadInput as error:
+            # Found before anything is sent, on this try as on every other.
+            return Rejected({"code": "amount_unsayable", "message": str(error)})
+        return await _guarded(effect.kind, lambda: self._send(effect, amount))
 
     async def resolve(self, effect: Effect) -> Outcome:
         """Find out what became of a call without an answer.
@@ -49,16 +61,16 @@ class StripeGate:
             outcome = await self.call(effect)
             if not isinstance(outcome, Unknown) or not outcome.look_up:
                 return outcome
-        return await _guarded(lambda: self._find_back(effect))
+        return await _guarded(effect.kind, lambda: self._find_back(effect))
 
-    async def _send(self, effect: Effect) -> Outcome:
+    async def _send(self, effect: Effect, amount: int | None) -> Outcome:
         request, options = effect.request, {"idempotency_key": effect.key}
         intents = self._client.v1.payment_intents
         if effect.kind == "stripe.hold":
-            params = {**request["params"], "expand": ["latest_charge"]}
+            params = {**request["params"], "amount": amount, "expand": ["latest_charge"]}
             return _held(await intents.create_async(_any(params), _any(options)))
         if effect.kind == "stripe.capture":
-            params = {"amount_to_capture": request["amount_minor"]}
+            params = {"amount_to_capture": amount}
             found = await intents.capture_async(request["intent_id"], _any(params), _any(options))
             return _captured(found)
         if effect.kind == "stripe.release":
@@ -66,31 +78,36 @@ class StripeGate:
             found = await intents.cancel_async(request["intent_id"], _any(params), _any(options))
             return Done({"status": found.status})
         if effect.kind == "stripe.read":
-            return await self._read(request)
+            return Done(await Reading(self._client, request).batch())
         raise LookupError(f"no way to call {effect.kind}")
 
     async def _find_back(self, effect: Effect) -> Outcome:
         if effect.kind == "stripe.read":
-            return await self._read(effect.request)
+            return Done(await Reading(self._client, effect.request).batch())
         if effect.kind == "stripe.hold":
             return await self._find_hold(effect)
         intent = await self._client.v1.payment_intents.retrieve_async(effect.request["intent_id"])
-        if intent.status == "requires_capture":
+        done = effect.kind == "stripe.capture"
+        if intent.status == "requires_capture" or (not done and intent.status in _CANCELABLE):
             return NewAttempt("the intent still waits: the attempt had no effect")
         if intent.status == "succeeded":
-            done = effect.kind == "stripe.capture"
             return _captured(intent) if done else Rejected({"status": intent.status})
         if intent.status == "canceled":
             gone = {"status": intent.status, "code": "canceled"}
-            return Done(gone) if effect.kind == "stripe.release" else Rejected(gone)
+            return Rejected(gone) if done else Done(gone)
         return Unknown(f"the intent is {intent.status}")
 
     async def _find_hold(self, effect: Effect) -> Outcome:
-        """The intent of this payment and attempt, by its metadata in the list of that time."""
-        since = int((effect.due_at - timedelta(days=1)).timestamp())
+        """The intent of this payment and attempt, by its metadata in the list of that time.
+
+        The processor's clock is the machine's, or the driven one in a demo: the time that is
+        looked through is around both.
+        """
+        since = min(effect.due_at, effect.first_sent_at) - timedelta(days=1)
+        until = max(effect.due_at, effect.first_sent_at) + timedelta(days=2)
         wanted = effect.request["params"]["metadata"]
         params: dict[str, Any] = {
-            "created": {"gte": since},
+            "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
             "limit": 100,
             "expand": ["data.latest_charge"],
         }
@@ -104,44 +121,29 @@ class StripeGate:
             params["starting_after"] = page.data[-1].id
         return Unknown(f"not found on {_PAGES_MAX} pages of intents")
 
-    async def _read(self, request: dict[str, Any]) -> Outcome:
-        """Balance transactions since a time, and the payouts among them with their items."""
-        since = datetime.fromisoformat(request["since"])
-        items = await self._items({"created": {"gte": int(since.timestamp())}})
-        seen = [i["source"] for i in items if i["category"] == "payout" and i["source"]]
-        wanted = sorted({*seen, *request["payouts"]})
-        return Done({"items": items, "payouts": [await self._payout(p) for p in wanted]})
 
-    async def _payout(self, payout_id: str) -> dict[str, Any]:
-        payout = await self._client.v1.payouts.retrieve_async(payout_id)
-        complete = payout.reconciliation_status == "completed"
-        members = await self._items({"payout": payout_id}) if complete else []
-        return {
-            "id": payout.id,
-            "amount_minor": payout.amount,
-            "currency": payout.currency.upper(),
-            "status": payout.status,
-            "arrival_date": _utc(payout.arrival_date)[:10],
-            "created_at": _utc(payout.created),
-            "items": [member["id"] for member in members] if complete else None,
-        }
-
-    async def _items(self, params: dict[str, Any]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        query = {**params, "limit": 100, "expand": ["data.source"]}
-        for _ in range(_PAGES_MAX):
-            page = await self._client.v1.balance_transactions.list_async(_any(query))
-            found += [_item(row) for row in page.data]
-            if not page.has_more:
-                return found
-            query["starting_after"] = page.data[-1].id
-        raise LookupError(f"more than {_PAGES_MAX} pages of balance transactions")
+def _amount(effect: Effect) -> int | None:
+    """What is asked for, as Stripe says it; None when the call asks for no amount."""
+    if effect.kind == "stripe.hold":
+        params = effect.request["params"]
+        return to_stripe(params["amount"], params["currency"].upper())
+    if effect.kind == "stripe.capture":
+        return to_stripe(effect.request["amount_minor"], effect.request["currency"])
+    return None
 
 
-async def _guarded(call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _guarded(kind: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
     """The call's outcome; an error of the SDK says what is known of it."""
     try:
         return await call()
+    except stripe.InvalidRequestError as error:
+        if kind == "stripe.read":
+            return NotSent(f"the processor does not take the question: {error}")
+        if kind != "stripe.hold" and error.code == "resource_missing":
+            # The intent was there when it was made. A valid key of another account does not see
+            # it, and nothing is refused by that: no money is written off.
+            return NotSent(f"the processor does not know it: is the key another account's? {error}")
+        return _outcome_of(error)
     except stripe.StripeError as error:
         return _outcome_of(error)
 
@@ -173,6 +175,8 @@ def _outcome_of(error: stripe.StripeError) -> Outcome:
 
 
 def _held(intent: stripe.PaymentIntent) -> Outcome:
+    if intent.status == "processing":
+        return Unknown("the intent is still processing", look_up=True)
     if intent.status != "requires_capture":
         code = intent.last_payment_error.code if intent.last_payment_error else intent.status
         return Rejected({"code": code, "intent_id": intent.id})
@@ -185,8 +189,8 @@ def _held(intent: stripe.PaymentIntent) -> Outcome:
         {
             "intent_id": intent.id,
             "charge_id": charge.id,
-            "held_minor": intent.amount_capturable,
-            "capture_before": _utc(until) if until else None,
+            "held_minor": from_stripe(intent.amount_capturable, intent.currency.upper()),
+            "capture_before": utc(until) if until else None,
             "brand": getattr(card, "brand", None),
             "last4": getattr(card, "last4", None),
         }
@@ -194,29 +198,8 @@ def _held(intent: stripe.PaymentIntent) -> Outcome:
 
 
 def _captured(intent: stripe.PaymentIntent) -> Outcome:
-    return Done({"status": intent.status, "captured_minor": intent.amount_received})
-
-
-def _item(row: stripe.BalanceTransaction) -> dict[str, Any]:
-    source: Any = row.source
-    # A refund (the release of what a partial capture left is one) and a dispute name their charge.
-    charge = source.id if getattr(source, "object", None) == "charge" else None
-    return {
-        "id": row.id,
-        "category": row.reporting_category,
-        "currency": row.currency.upper(),
-        "amount_minor": row.amount,
-        "fee_minor": row.fee,
-        "net_minor": row.net,
-        "source": source if isinstance(source, str) or source is None else source.id,
-        "charge": charge or getattr(source, "charge", None),
-        "created_at": _utc(row.created),
-        "available_at": _utc(row.available_on),
-    }
-
-
-def _utc(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+    taken_minor = from_stripe(intent.amount_received, intent.currency.upper())
+    return Done({"status": intent.status, "captured_minor": taken_minor})
 
 
 def _plain(metadata: Any) -> dict[str, str]:
