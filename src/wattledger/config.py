@@ -66,7 +66,8 @@ class Server(Section, frozen=True):
     http_port: Port = 8080
     clock: Literal["system", "driven"] = "system"
     clock_followers: tuple[str, ...] = ()
-    frame_retention_days: Positive = 90
+    frame_retention_days: Annotated[int, msgspec.Meta(ge=30, le=36_500)] = 90
+    """Raw frames are evidence: the database itself keeps thirty days, whatever stands here."""
     page_password_env: str | None = None
 
 

@@ -51,7 +51,7 @@ CONFIGS: dict[str, tuple[Callable[[Body], Any], tuple[str, ...]]] = {
     ),
     "unknown currency": (
         lambda b: b["entity"][0].update(currency="XXQ"),
-        ("$.site[0].tariff", "XXQ"),
+        ("$.processor[0].entity", "XXQ"),
     ),
     "a tax above all": (
         lambda b: b["site"][0].update(tax_percent="101"),

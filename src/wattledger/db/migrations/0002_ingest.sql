@@ -19,6 +19,8 @@ CREATE TRIGGER inbox_never_changed
     never_changed('id', 'source', 'external_id', 'received_at', 'body', 'digest');
 CREATE TRIGGER inbox_set_once BEFORE UPDATE OF handled_at ON inbox
     FOR EACH ROW EXECUTE FUNCTION set_once('handled_at');
+-- From a session back to the sender's id of it.
+CREATE INDEX inbox_session ON inbox ((answer->>'session_id')) WHERE answer IS NOT NULL;
 CREATE INDEX inbox_unhandled ON inbox (id) WHERE handled_at IS NULL;
 
 -- OCPP frames in daily partitions with a retention; normalized facts are for ever, frames are not.
