@@ -20,7 +20,6 @@ from wattledger.entitlements.model import Account, ChargePoint, Entity, Plan, Po
 from wattledger.errors import BadInput, ConfigError
 from wattledger.payments.model import HoldStep, Processor, check_processor
 from wattledger.section import (
-    Positive,
     Section,
     Version,
     bad_input,

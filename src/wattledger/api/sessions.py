@@ -93,7 +93,7 @@ _SELECT = """
            c.id AS charge_id, c.currency, c.net_minor, c.tax_minor, c.total_minor
     FROM session s
     LEFT JOIN charge c ON c.session_id = s.id AND c.revision = 1
-    LEFT JOIN inbox i ON s.source = 'api' AND i.source = 'api'
+    LEFT JOIN inbox i ON s.source = 'api' AND i.source = 'api' AND i.answer IS NOT NULL
         AND i.answer->>'session_id' = s.id
 """
 _ONE = msgspec.json.Decoder(SessionIn)
