@@ -20,9 +20,10 @@ help:
 demo: $(VENV)/.runtime
 	@$(BIN)/wattledger demo --sessions $(SESSIONS) --stay
 
+# By file, because some files tell one story in the order of its time.
 # The browser tests install Debian's Chromium themselves where they can, and say so where not.
 test: check
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

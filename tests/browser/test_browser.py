@@ -16,7 +16,7 @@ from seed import FULL, HELD, OPEN, Drive, write
 from wattledger.db.connect import Database
 from wattledger.db.roles import Role
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PAGES = (
     "/",

@@ -11,10 +11,6 @@ import pytest
 import stripe
 
 
-# One sandbox and its one clock, which never goes back: these tests run in their order.
-pytestmark = pytest.mark.xdist_group("sandbox clock")
-
-
 def _s(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
