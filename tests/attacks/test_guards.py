@@ -81,6 +81,7 @@ def test_a_late_stop_takes_a_held_session_up_again(app: Conn) -> None:
     app.execute(f"UPDATE session SET state = 'ended', held_reason = NULL, {STOPPED}".encode())
     app.execute("UPDATE session SET ended_at = now(), bill_due_at = now()")
     app.execute("UPDATE session SET state = 'billed'")
+    assert app.execute("SELECT state, meter_stop_wh FROM session").fetchall() == [("billed", 11000)]
 
 
 @pytest.mark.parametrize("change", ["meter_stop_wh = 12000", "stopped_at = now()"])
