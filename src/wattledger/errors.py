@@ -4,6 +4,7 @@ WattledgerError
 ├── ConfigError          the configuration says something it may not
 ├── BadInput             a message, file or request that can't be taken as it is
 │   └── Malformed        it does not even parse
+├── CantSay              another format has no words for what a tariff says
 ├── NotFound             what was asked for does not exist
 ├── Conflict             the same key came with another content, or the state forbids it
 ├── Refused              an authorization that was not given
@@ -18,6 +19,8 @@ A message says where, what came, what was expected and what to do.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class WattledgerError(Exception):
@@ -44,6 +47,15 @@ class BadInput(WattledgerError):
 
 class Malformed(BadInput):
     """It does not even parse."""
+
+
+class CantSay(WattledgerError):
+    """Another format has no words for what a tariff says; ``losses`` names each with its path."""
+
+    def __init__(self, form: str, losses: Sequence[str]) -> None:
+        self.form = form
+        self.losses = tuple(losses)
+        super().__init__(f"{form} can't say all of it: " + "; ".join(losses))
 
 
 class NotFound(WattledgerError):
