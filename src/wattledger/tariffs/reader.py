@@ -1,78 +1,76 @@
-"""A tariff out of configuration, strictly: what is not understood is an error with its path.
-
-Prices are quoted strings or whole numbers. A TOML float is refused, because ``0.35`` has
-already lost its exact value when it arrives here.
-"""
+"""A tariff out of configuration, strictly: what is not understood is an error with its path."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TypeVar, cast
+from functools import partial
+from typing import Any, cast, get_type_hints
 
 import msgspec
 
 from wattledger.errors import BadInput
-from wattledger.money import Rounding, parse_minor
+from wattledger.money import parse_minor
+from wattledger.tariffs import fields
 from wattledger.tariffs.model import (
+    RESERVED,
     UNITS,
     Cap,
     Component,
-    Day,
     Dimension,
     Element,
-    Policies,
-    Restrictions,
-    StepRounding,
+    PriceLimit,
+    PriceLock,
     Tariff,
+    TaxIncluded,
+    TaxRate,
+    Text,
     Unit,
-    ZeroEnergy,
 )
+from wattledger.tariffs.policies import Policies
+from wattledger.tariffs.restrictions import read_restrictions
 
-_E = TypeVar("_E", bound=StrEnum)
-_T = TypeVar("_T")
-
-_PRICE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_KWH = re.compile(r"[0-9]{1,7}(\.[0-9]{1,3})?")
-_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
 # A step of a day or of 1 MWh is already absurd; beyond it a typing error is certain.
-_STEP_MAX = 1_000_000
-_SECONDS_MAX = 366 * 86_400
+STEP_MAX = 1_000_000
+_POLICY_TYPES: dict[str, Any] = get_type_hints(Policies)
+_PLAIN_TEXTS = {"country_code": 2, "party_id": 3, "kind": 40, "url": 255}
 
 
 def read_tariffs(raw: object, path: str = "$.tariff") -> tuple[Tariff, ...]:
     """The list under ``path``; raises BadInput as ``read_tariff`` does, or for an id used twice."""
-    tariffs = _each(raw, path, read_tariff)
-    _unique((t.id for t in tariffs), path, "id", "an id of its own")
+    tariffs = fields.each(raw, path, read_tariff)
+    fields.unique((t.id for t in tariffs), path, "id", "an id of its own")
     return tariffs
 
 
 def read_tariff(raw: Mapping[str, object], path: str) -> Tariff:
     """One tariff; raises BadInput with the full path of the first value it can't take."""
-    table = _table(
-        raw, path, required="id currency elements", optional=["name", "caps", "policies"]
+    optional = [n for n in Tariff.__struct_fields__ if n not in ("id", "currency", "elements")]
+    table = fields.table(raw, path, required="id currency elements", optional=optional)
+    tariff_id = fields.text(table["id"], f"{path}.id")
+    currency = fields.matching(
+        table["currency"], f"{path}.currency", fields.CURRENCY, "an ISO 4217 code such as USD"
     )
-    tariff_id = _text(table["id"], f"{path}.id")
-    currency = _matching(
-        table["currency"], f"{path}.currency", _CURRENCY, "an ISO 4217 code such as USD"
-    )
-    elements = _each(table["elements"], f"{path}.elements", _element)
+    elements = fields.each(table["elements"], f"{path}.elements", _element)
     if not elements:
         raise BadInput(f"{path}.elements", [], "at least one element")
-    caps = _each(table.get("caps", ()), f"{path}.caps", lambda r, p: _cap(r, p, currency))
-    _unique((c.dimension for c in caps), f"{path}.caps", "dimension", "one cap a dimension")
+    caps = fields.each(table.get("caps", ()), f"{path}.caps", lambda r, p: _cap(r, p, currency))
+    fields.unique((c.dimension for c in caps), f"{path}.caps", "dimension", "one cap a dimension")
+    more: dict[str, Any] = {}
+    for key, read in _OPTIONAL.items():
+        if table.get(key) is not None:
+            more[key] = read(table[key], f"{path}.{key}")
+    valid_from, valid_to = more.get("valid_from"), more.get("valid_to")
+    if valid_from is not None and valid_to is not None and not valid_from < valid_to:
+        raise BadInput(f"{path}.valid_to", table["valid_to"], "a time after valid_from")
     return Tariff(
         id=tariff_id,
         currency=currency,
-        name=_text(table.get("name", tariff_id), f"{path}.name"),
+        name=fields.text(table.get("name", tariff_id), f"{path}.name"),
         elements=elements,
         caps=caps,
-        policies=_policies(table.get("policies", {}), f"{path}.policies"),
+        policies=read_policies(table.get("policies", {}), f"{path}.policies"),
+        **more,
     )
 
 
@@ -81,206 +79,137 @@ def to_body(tariff: Tariff) -> dict[str, object]:
     return cast(dict[str, object], msgspec.json.decode(msgspec.json.encode(tariff)))
 
 
+def read_policies(raw: object, path: str, usual: Policies | None = None) -> Policies:
+    """Named values over ``usual`` (the defaults); raises BadInput for a name or value unknown."""
+    table = fields.table(raw, path, required="", optional=Policies.__struct_fields__)
+    given = {name: _policy(name, value, f"{path}.{name}") for name, value in table.items()}
+    return msgspec.structs.replace(usual or Policies(), **given)
+
+
+def policy_of_text(name: str, value: str, path: str) -> Any:
+    """One policy as it is written on a command line: ``floor_wh``, ``"100"`` is 100."""
+    if name not in _POLICY_TYPES:
+        raise BadInput(path, name, f"the name of a policy: {', '.join(_POLICY_TYPES)}")
+    kind = _POLICY_TYPES[name]
+    if kind is bool and value in ("true", "false"):
+        return value == "true"
+    if kind is int and value.isdecimal() and len(value) < 10:
+        return _policy(name, int(value), f"{path}.{name}")
+    return _policy(name, value, f"{path}.{name}")
+
+
+def _policy(name: str, value: object, path: str) -> Any:
+    kind = _POLICY_TYPES[name]
+    if kind is bool:
+        return fields.yes_or_no(value, path)
+    if kind is int:
+        return fields.whole(value, path, 1 if name == "rounding_increment" else 0, STEP_MAX)
+    assert issubclass(kind, StrEnum), "every policy is a choice, a number or yes or no"
+    return fields.choice(value, path, kind)
+
+
 def _element(raw: object, path: str) -> Element:
-    table = _table(raw, path, required="components", optional=["name", "restrictions"])
-    components = _each(table["components"], f"{path}.components", _component)
+    table = fields.table(raw, path, required="components", optional=["name", "restrictions"])
+    components = fields.each(table["components"], f"{path}.components", _component)
     if not components:
         raise BadInput(f"{path}.components", [], "at least one component")
-    _unique(
+    fields.unique(
         (c.dimension for c in components),
         f"{path}.components",
         "dimension",
         "one component a dimension in an element",
     )
     name = table.get("name", "")
-    return Element(
+    element = Element(
         # An element may go without a name; the driver then reads "Energy" and no more.
-        name=_text(name, f"{path}.name") if name != "" else "",
+        name=fields.text(name, f"{path}.name") if name != "" else "",
         components=components,
-        restrictions=_restrictions(table.get("restrictions", {}), f"{path}.restrictions"),
+        restrictions=read_restrictions(table.get("restrictions", {}), f"{path}.restrictions"),
     )
+    check_reservation(element, path)
+    return element
+
+
+def check_reservation(element: Element, path: str) -> None:
+    """A reservation has prices of its own, and nothing else is priced with them."""
+    reserved = [c.dimension in RESERVED for c in element.components]
+    if any(reserved) and not all(reserved):
+        raise BadInput(f"{path}.components", [c.dimension.value for c in element.components],
+                       "either the prices of a reservation or those of charging")  # fmt: skip
+    if element.restrictions.reservation is not None and not all(reserved):
+        raise BadInput(
+            f"{path}.restrictions.reservation", element.restrictions.reservation.value,
+            "reservation_time or reservation_flat as the components it restricts",
+        )  # fmt: skip
 
 
 def _component(raw: object, path: str) -> Component:
-    table = _table(raw, path, required="dimension price unit", optional=["step"])
-    dimension = _enum(table["dimension"], f"{path}.dimension", Dimension)
-    unit = _enum(table["unit"], f"{path}.unit", Unit)
+    table = fields.table(raw, path, required="dimension price unit", optional=["step", "taxes"])
+    dimension = fields.choice(table["dimension"], f"{path}.dimension", Dimension)
+    unit = fields.choice(table["unit"], f"{path}.unit", Unit)
     if unit not in UNITS[dimension]:
         fitting = " or ".join(UNITS[dimension])
         raise BadInput(f"{path}.unit", unit.value, f"{fitting} for {dimension.value}")
-    step = _whole(table.get("step", 1), f"{path}.step", 1, _STEP_MAX)
-    if dimension is Dimension.FLAT and step != 1:
+    step = fields.whole(table.get("step", 1), f"{path}.step", 0, STEP_MAX)
+    if unit is Unit.SESSION and step != 1:
         raise BadInput(f"{path}.step", step, "no step for a flat fee")
-    price = _decimal(table["price"], f"{path}.price", _PRICE, 'a price such as "0.35"')
-    return Component(dimension, price, unit, step)
+    taxes = None
+    if table.get("taxes") is not None:
+        taxes = fields.each(table["taxes"], f"{path}.taxes", _tax_rate)
+    return Component(dimension, fields.price(table["price"], f"{path}.price"), unit, step, taxes)
+
+
+def _tax_rate(raw: object, path: str) -> TaxRate:
+    table = fields.table(raw, path, required="name percent", optional=["stack"])
+    return TaxRate(
+        name=fields.text(table["name"], f"{path}.name"),
+        percent=fields.percent(table["percent"], f"{path}.percent"),
+        stack=fields.whole(table.get("stack", 0), f"{path}.stack", 0, 9),
+    )
 
 
 def _cap(raw: object, path: str, currency: str) -> Cap:
-    table = _table(raw, path, required="dimension amount", optional=())
-    amount = _decimal(table["amount"], f"{path}.amount", _PRICE, 'an amount such as "12.00"')
+    table = fields.table(raw, path, required="dimension amount", optional=())
+    amount = fields.amount(table["amount"], f"{path}.amount")
     parse_minor(amount, currency, f"{path}.amount")
-    return Cap(_enum(table["dimension"], f"{path}.dimension", Dimension), amount)
+    return Cap(fields.choice(table["dimension"], f"{path}.dimension", Dimension), amount)
 
 
-def _policies(raw: object, path: str) -> Policies:
-    table = _table(raw, path, required="", optional=Policies.__struct_fields__)
-    usual = Policies()
-    after_stop = table.get("idle_after_stop", usual.idle_after_stop)
-    if not isinstance(after_stop, bool):
-        raise BadInput(f"{path}.idle_after_stop", after_stop, "true or false")
-    return Policies(
-        rounding=_enum(table.get("rounding", usual.rounding), f"{path}.rounding", Rounding),
-        step_rounding=_enum(
-            table.get("step_rounding", usual.step_rounding), f"{path}.step_rounding", StepRounding
-        ),
-        zero_energy=_enum(
-            table.get("zero_energy", usual.zero_energy), f"{path}.zero_energy", ZeroEnergy
-        ),
-        idle_after_stop=after_stop,
-        minimum_energy_wh=_whole(
-            table.get("minimum_energy_wh", 0), f"{path}.minimum_energy_wh", 0, _STEP_MAX
-        ),
+def _limit(raw: object, path: str) -> PriceLimit:
+    table = fields.table(raw, path, required="", optional=PriceLimit.__struct_fields__)
+    given = {
+        key: fields.amount(table[key], f"{path}.{key}") for key in table if table[key] is not None
+    }
+    if not given:
+        raise BadInput(path, raw, "before_taxes, after_taxes or both")
+    return PriceLimit(**given)
+
+
+def _text(raw: object, path: str) -> Text:
+    table = fields.table(raw, path, required="language text", optional=())
+    return Text(
+        fields.text(table["language"], f"{path}.language", 2),
+        fields.text(table["text"], f"{path}.text", 512),
     )
 
 
-def _restrictions(raw: object, path: str) -> Restrictions:
-    table = _table(raw, path, required="", optional=Restrictions.__struct_fields__)
-
-    def maybe(key: str, read: Callable[[object, str], _T]) -> _T | None:
-        return read(table[key], f"{path}.{key}") if key in table else None
-
-    found = Restrictions(
-        start_time=maybe("start_time", _time),
-        end_time=maybe("end_time", _time),
-        days=_days(table["days"], f"{path}.days") if "days" in table else (),
-        start_date=maybe("start_date", _date),
-        end_date=maybe("end_date", _date),
-        min_kwh=maybe("min_kwh", _kwh),
-        max_kwh=maybe("max_kwh", _kwh),
-        min_idle_s=maybe("min_idle_s", _seconds),
-        max_idle_s=maybe("max_idle_s", _seconds),
-        min_duration_s=maybe("min_duration_s", _seconds),
-        max_duration_s=maybe("max_duration_s", _seconds),
-    )
-    _never_empty(found, path)
-    return found
+def _holidays(raw: object, path: str) -> tuple[str, ...]:
+    if not isinstance(raw, list | tuple):
+        raise BadInput(path, raw, "a list of dates such as ['2026-12-25']")
+    dates = tuple(fields.local_date(day, f"{path}[{i}]") for i, day in enumerate(raw))
+    if list(dates) != sorted(set(dates)):
+        raise BadInput(path, list(dates), "each date once, in order of time")
+    return dates
 
 
-def _never_empty(found: Restrictions, path: str) -> None:
-    """An element that can never apply is a mistake, most likely two values exchanged."""
-    if found.start_time is not None and found.start_time == found.end_time:
-        raise BadInput(f"{path}.end_time", found.end_time, "a time other than start_time")
-    pairs = [
-        ("end_date", found.start_date, found.end_date),
-        ("max_idle_s", found.min_idle_s or 0, found.max_idle_s),
-        ("max_duration_s", found.min_duration_s or 0, found.max_duration_s),
-        (
-            "max_kwh",
-            Decimal(found.min_kwh or 0),
-            None if found.max_kwh is None else Decimal(found.max_kwh),
-        ),
-    ]
-    for key, low, high in pairs:
-        if low is not None and high is not None and not low < high:  # type: ignore[operator]
-            raise BadInput(f"{path}.{key}", getattr(found, key), f"more than {low} (exclusive)")
-
-
-def _table(
-    raw: object, path: str, *, required: str, optional: Iterable[str]
-) -> Mapping[str, object]:
-    if not isinstance(raw, Mapping):
-        raise BadInput(path, raw, "a table")
-    needed = required.split()
-    known = [*needed, *optional]
-    for key in raw:
-        if key not in known:
-            raise BadInput(f"{path}.{key}", raw[key], f"no such key, but {', '.join(known)}")
-    for key in needed:
-        if key not in raw:
-            raise BadInput(f"{path}.{key}", None, "a value: it is required")
-    return raw
-
-
-def _each(
-    raw: object, path: str, read: Callable[[Mapping[str, object], str], _T]
-) -> tuple[_T, ...]:
-    if not isinstance(raw, Sequence) or isinstance(raw, str | bytes):
-        raise BadInput(path, raw, "a list of tables")
-    # Each reader checks by itself that its item is a table.
-    return tuple(read(cast(Mapping[str, object], r), f"{path}[{i}]") for i, r in enumerate(raw))
-
-
-def _unique(values: Iterable[str], path: str, key: str, expected: str) -> None:
-    seen: set[str] = set()
-    for i, value in enumerate(values):
-        if value in seen:
-            raise BadInput(f"{path}[{i}].{key}", str(value), expected)
-        seen.add(value)
-
-
-def _enum(raw: object, path: str, kind: type[_E]) -> _E:
-    if isinstance(raw, str):
-        for member in kind:
-            if member == raw:
-                return member
-    raise BadInput(path, raw, "one of " + ", ".join(member.value for member in kind))
-
-
-def _text(raw: object, path: str) -> str:
-    if not isinstance(raw, str) or not raw.strip() or len(raw) > 100 or not raw.isprintable():
-        raise BadInput(path, raw, "a text of 1 to 100 printable characters")
-    return raw
-
-
-def _matching(raw: object, path: str, pattern: re.Pattern[str], expected: str) -> str:
-    if not isinstance(raw, str) or not pattern.fullmatch(raw):
-        raise BadInput(path, raw, expected)
-    return raw
-
-
-def _decimal(raw: object, path: str, pattern: re.Pattern[str], expected: str) -> str:
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = str(raw)
-    return _matching(
-        raw, path, pattern, f"{expected}, as a quoted string or a whole number, not negative"
-    )
-
-
-def _whole(raw: object, path: str, least: int, most: int) -> int:
-    if not isinstance(raw, int) or isinstance(raw, bool) or not least <= raw <= most:
-        raise BadInput(path, raw, f"a whole number from {least} to {most}")
-    return raw
-
-
-def _seconds(raw: object, path: str) -> int:
-    return _whole(raw, path, 0, _SECONDS_MAX)
-
-
-def _kwh(raw: object, path: str) -> str:
-    return _decimal(raw, path, _KWH, 'kWh with three places at most, such as "10.5"')
-
-
-def _time(raw: object, path: str) -> str:
-    return _matching(raw, path, _TIME, "a local time from '00:00' to '23:59'")
-
-
-def _date(raw: object, path: str) -> str:
-    if isinstance(raw, date) and not isinstance(raw, datetime):  # a bare TOML date
-        return raw.isoformat()
-    expected = "a date such as '2026-07-01'"
-    text = _matching(raw, path, _DATE, expected)
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        raise BadInput(path, text, expected) from None
-    return text
-
-
-def _days(raw: object, path: str) -> tuple[Day, ...]:
-    if not isinstance(raw, Sequence) or isinstance(raw, str | bytes) or not raw:
-        raise BadInput(path, raw, "a list of weekdays such as ['MONDAY']; leave it out for all")
-    days = tuple(_enum(day, f"{path}[{i}]", Day) for i, day in enumerate(raw))
-    for i, day in enumerate(days):
-        if day in days[:i]:
-            raise BadInput(f"{path}[{i}]", day.value, "each weekday once")
-    return days
+_OPTIONAL: dict[str, Callable[[object, str], Any]] = {
+    "tax_included": lambda raw, path: fields.choice(raw, path, TaxIncluded),
+    "price_lock": lambda raw, path: fields.choice(raw, path, PriceLock),
+    **dict.fromkeys(("min_price", "max_price"), _limit),
+    **dict.fromkeys(("valid_from", "valid_to", "last_updated"), fields.moment),
+    "holidays": _holidays,
+    **{key: partial(fields.text, most=most) for key, most in _PLAIN_TEXTS.items()},
+    "texts": lambda raw, path: fields.each(raw, path, _text),
+    "energy_mix": lambda raw, path: fields.text(raw, path, 4000),
+    "preauthorize_amount": fields.amount,
+}
