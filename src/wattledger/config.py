@@ -30,6 +30,7 @@ from wattledger.section import (
     check_zone,
 )
 from wattledger.tariffs import Tariff, read_tariff, to_body
+from wattledger.tariffs.jurisdictions import Jurisdiction, Rules, read_jurisdictions
 
 __all__ = [
     "Account",
@@ -101,6 +102,8 @@ class Config(Section, frozen=True):
     target: tuple[Target, ...] = ()
     api_key: tuple[ApiKey, ...] = ()
     tariff: tuple[Tariff, ...] = ()
+    jurisdiction: tuple[Jurisdiction, ...] = ()
+    """The operator's own rules, beside those we ship."""
 
 
 def read(path: Path) -> Config:
@@ -123,12 +126,13 @@ def parse(raw: Mapping[str, Any]) -> Config:
     tariffs = rest.pop("tariff", [])
     if not isinstance(tariffs, list):
         raise BadInput("$.tariff", tariffs, "a list of [[tariff]] tables")
+    jurisdictions = read_jurisdictions(rest.pop("jurisdiction", []))
     try:
         config = msgspec.convert(rest, Config)
     except msgspec.ValidationError as error:
         raise bad_input(error, Config) from None
     read_tariffs = tuple(read_tariff(t, f"$.tariff[{i}]") for i, t in enumerate(tariffs))
-    config = msgspec.structs.replace(config, tariff=read_tariffs)
+    config = msgspec.structs.replace(config, tariff=read_tariffs, jurisdiction=jurisdictions)
     _check(config)
     return config
 
@@ -191,6 +195,7 @@ def _check(config: Config) -> None:
             check_known(path, tariff_id, ids["tariff"], "tariff")
             _check_currency(config, path, tariff_id, site_id)
     _check_accounts(config, ids)
+    Rules(config.jurisdiction)
     for i, target in enumerate(config.target):
         check_known(f"$.target[{i}].entity", target.entity, ids["entity"], "entity")
         check_target(f"$.target[{i}]", target)

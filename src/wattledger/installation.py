@@ -13,6 +13,7 @@ from wattledger.db import versions as store
 from wattledger.db.connect import Database
 from wattledger.db.migrate import migrate
 from wattledger.db.roles import Role
+from wattledger.entitlements import publication
 from wattledger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,9 +64,21 @@ async def apply(
 ) -> list[store.Change]:
     """Write what changed as versions in force from ``valid_from`` on.
 
-    Without it: from ``now`` on, and the very first configuration from the beginning.
+    Without it: from ``now`` on, and the very first configuration from the beginning. Raises
+    BadInput, and writes nothing, where a price fails the rules of its place; what is published
+    already stays so, or a restart would fail when a rule changes.
     """
     async with await database.connect(Role.APP) as conn, conn.transaction():
         first = await store.latest_seq(conn) == 0
         at = valid_from or (BEGINNING if first else now)
-        return await store.apply(conn, versions(config), at, keep_plans=valid_from is None)
+        changes = await store.apply(conn, versions(config), at, keep_plans=valid_from is None)
+        if changes:
+            publication.refuse(objections(config, now, valid_from))
+        return changes
+
+
+def objections(
+    config: Config, now: datetime, valid_from: datetime | None = None
+) -> tuple[publication.Objection, ...]:
+    """What the rules of its places have against a configuration, from when it is in force on."""
+    return publication.objections(config, valid_from or now, now)

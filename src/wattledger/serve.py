@@ -29,10 +29,11 @@ from wattledger.db.connect import Database, Pool
 from wattledger.db.effects import Effect
 from wattledger.db.roles import Role
 from wattledger.db.work import Checkpoint, Work, no_checkpoint
+from wattledger.entitlements.publication import in_words
 from wattledger.errors import ConfigError, DatabaseFault, ExternalFault
 from wattledger.gateway.server import Gateway
 from wattledger.ingest.journal import Journal
-from wattledger.installation import apply, opened, secret
+from wattledger.installation import apply, objections, opened, secret
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe.client import StripeGate
 from wattledger.pipeline.settle import ensure_schedule
@@ -96,6 +97,13 @@ class AllGates:
         return self._made[kind, digest]
 
 
+async def _publish(config: Config, database: Database, now: datetime) -> None:
+    changes = await apply(config, database, now)
+    log.info("configuration: %d changes", len(changes))
+    for objection in objections(config, now):
+        log.warning("%s", in_words(objection))
+
+
 @asynccontextmanager
 async def running(options: Options) -> AsyncIterator[dict[str, int]]:
     """Everything up; the ports it listens on. Down again, in order, at the end."""
@@ -104,8 +112,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         _check_secrets(config)
         app_pool = await stack.enter_async_context(await database.open_pool(Role.APP, 4, 20))
         clock = await _clock(config, options, app_pool)
-        changes = await apply(config, database, clock.now())
-        log.info("configuration: %d changes", len(changes))
+        await _publish(config, database, clock.now())
         directory_pool = await database.open_pool(Role.APP, 1, 1)
         await stack.enter_async_context(directory_pool)
         world = World(Work(app_pool, clock, options.checkpoint), directory_pool)

@@ -21,6 +21,7 @@ from wattledger import installation
 from wattledger.clock import DrivenClock, SystemClock
 from wattledger.db.roles import Role
 from wattledger.db.work import Work, kill_at, no_checkpoint
+from wattledger.entitlements.publication import Objection, in_words, refuse
 from wattledger.errors import BadInput
 from wattledger.gateway import auth
 from wattledger.ledger import proof
@@ -34,15 +35,20 @@ from wattledger.serve import serve as run_server
 def apply(path: Path, valid_from: datetime | None, *, as_json: bool) -> int:
     """``wattledger apply``"""
 
-    async def run() -> list[Any]:
+    async def run() -> tuple[list[Any], list[Objection]]:
         async with installation.opened(path) as (config, database):
             now = await _business_now(database)
-            return await installation.apply(config, database, now, valid_from)
+            found = installation.objections(config, now, valid_from)
+            refuse(found)
+            return await installation.apply(config, database, now, valid_from), [*found]
 
-    changes = asyncio.run(run())
+    changes, warnings = asyncio.run(run())
     if as_json:
-        print(json.dumps({"changes": msgspec.to_builtins(changes)}))
+        found = {"changes": changes, "warnings": warnings}
+        print(json.dumps(msgspec.to_builtins(found)))
         return 0
+    for warning in warnings:
+        print(f"warning: {in_words(warning)}", file=sys.stderr)
     if not changes:
         print("Nothing changed: what the file says is in force already.")
         return 0

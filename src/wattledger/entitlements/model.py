@@ -40,6 +40,10 @@ class Site(Section, frozen=True):
     tax_percent: str = "0"
     processor: str | None = None
     charge_points: tuple[ChargePoint, ...] = ()
+    jurisdiction: str | None = None
+    """Whose rules its prices have to pass: "US-CA". None: nobody's."""
+    programmes: tuple[str, ...] = ()
+    """Programmes with rules of their own that it takes part in: "US-NEVI"."""
 
 
 class Plan(Section, frozen=True):
@@ -51,6 +55,8 @@ class Plan(Section, frozen=True):
     discount_percent: str = "0"
     tariffs: dict[str, str] = msgspec.field(default_factory=dict)
     """Site id -> tariff id, where this plan has another tariff than the site's."""
+    ad_hoc: bool = False
+    """Sold to anybody who comes, without a contract: the rules of ad hoc prices hold."""
 
 
 class Account(Section, frozen=True):
