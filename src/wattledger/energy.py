@@ -43,8 +43,13 @@ def kwh_text(energy_wh: int) -> str:
     return f"{sign}{abs(energy_wh) // 1000}.{abs(energy_wh) % 1000:03d}"
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """The cumulative register at one moment. Source: meterStart/meterStop, MeterValues."""
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The cumulative register at one moment. Source: meterStart/meterStop, MeterValues.
+
+    Power in milliwatts and current in microampere are over all phases, where they were measured.
+    """
 
     at: datetime
     register_wh: int
+    power_mw: int | None = None
+    current_ua: int | None = None

@@ -82,9 +82,10 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     shares = [divmod(abs(total) * weight, whole) for weight in weights]
     parts = [share for share, _ in shares]
     left = abs(total) - sum(parts)
-    by_remainder = sorted(range(len(parts)), key=lambda i: (-shares[i][1], i))
-    for i in by_remainder[:left]:
-        parts[i] += 1
+    if left:
+        by_remainder = sorted(range(len(parts)), key=lambda i: (-shares[i][1], i))
+        for i in by_remainder[:left]:
+            parts[i] += 1
     return [sign * part for part in parts]
 
 

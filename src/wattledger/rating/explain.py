@@ -1,67 +1,257 @@
-"""A charge as plain text, for the support desk and for a driver who asks."""
+"""Why a charge came out as it did, rendered on demand from the charge and its tariff.
+
+Nothing here decides anything: the figures stand in the charge, the rules in the tariff's version.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-from wattledger.energy import kwh_text
-from wattledger.money import format_minor
-from wattledger.rating.model import Charge, Line, LineKind
-from wattledger.rating.words import duration_text, quantity_text, span_text
+from wattledger.money import format_minor, major_text
+from wattledger.rating.model import Charge, Evidence, Line, LineKind, Period, Source
+from wattledger.rating.notices import NOTICES
+from wattledger.rating.words import applies, duration_text, quantity_text, span_text
+from wattledger.tariffs.model import Tariff
 
 _INDENT = "    "
+_OWN_SENTENCES = {
+    LineKind.ROUNDING: "The sums are rounded once, from the unrounded amounts; this is how far the "
+    "rounded lines above lie from them.",
+    LineKind.FEE: "The way of paying has a fee of its own.",
+    LineKind.EXCISE: "A tax on every kWh delivered, whatever it was sold by.",
+}
 
 
-def driver_text(charge: Charge, *, why: bool = False) -> str:
-    """The bill, amounts aligned; with ``why``, each line's reasons and times below it."""
+def evidence(charge: Charge, line: Line) -> tuple[Evidence, ...]:
+    """The uninterrupted stretches of a line's quantity, in time order."""
+    runs: list[list[tuple[Period, int]]] = []
+    last = -2
+    for index, quantity in line.uses:
+        period = charge.periods[index]
+        if runs and (index == last + 1 or period.from_at == runs[-1][-1][0].to_at):
+            runs[-1].append((period, quantity))
+        else:
+            runs.append([(period, quantity)])
+        last = index
+    return tuple(_run(run, line.quantity_unit == "Wh") for run in runs)
+
+
+def _run(run: list[tuple[Period, int]], is_energy: bool) -> Evidence:
+    first, last = run[0][0], run[-1][0]
+    quantity = sum(each for _, each in run)
+    if not is_energy:
+        # Time is the clock's, unless another party reported it.
+        source = Source.REPORTED if first.source is Source.REPORTED else Source.CLOCK
+        return Evidence(first.from_at, last.to_at, quantity, source)
+    return Evidence(
+        from_at=first.from_at,
+        to_at=last.to_at,
+        quantity=quantity,
+        source=_source(first, last),
+        error_wh=_error(first, last, quantity),
+        from_register_wh=first.from_register_wh,
+        to_register_wh=last.to_register_wh,
+    )
+
+
+def _source(first: Period, last: Period) -> Source:
+    if Source.REPORTED in (first.source, last.source):
+        return Source.REPORTED
+    if first.from_segment < -1 or last.to_segment < -1:
+        return Source.EXTRAPOLATED
+    metered = first.from_segment == last.to_segment == -1
+    return Source.METERED if metered else Source.INTERPOLATED
+
+
+def _error(first: Period, last: Period, quantity: int) -> int | None:
+    """How far a stretch's energy can be off: by what either end can be; within one gap between
+    two readings never by more than the gap has left."""
+    if first.from_error_wh is None or last.to_error_wh is None:
+        return None
+    return first.from_error_wh + last.to_error_wh
+
+
+def why(charge: Charge, line: Line, tariffs: Tariff | Sequence[Tariff]) -> tuple[str, ...]:
+    """Why this quantity, at this price: one sentence each. ``tariffs`` are the charge's."""
+    given = (tariffs,) if isinstance(tariffs, Tariff) else tariffs
+    tariff = next(t for t in given if t.id == charge.tariffs[line.tariff].id)
+    said = list(_of_kind(charge, line, tariff))
+    if line.kind not in _PRICED:
+        return tuple(said)
+    if line.step_quantity:
+        said.append(_step(charge, line))
+    if line.discount_percent.strip("0.") != "":
+        plan = f" ({charge.terms.plan})" if charge.terms.plan else ""
+        said.append(f"A discount of {line.discount_percent} %{plan} is taken off.")
+    said += [f"{name} is not charged: {tax.exempt}." for name, _ in line.taxes
+             for tax in charge.taxes if tax.name == name and tax.exempt]  # fmt: skip
+    return tuple(said)
+
+
+_PRICED = {
+    LineKind.ENERGY,
+    LineKind.CHARGING_TIME,
+    LineKind.IDLE_TIME,
+    LineKind.FLAT,
+    LineKind.RESERVATION_TIME,
+    LineKind.RESERVATION_FLAT,
+}
+
+
+def _of_kind(charge: Charge, line: Line, tariff: Tariff) -> list[str]:
+    if line.kind in _PRICED:
+        element = tariff.elements[line.element]
+        said = [
+            f"{line.unit_price} {charge.currency} per {line.unit}, {applies(element.restrictions)}."
+        ]
+        return [*said, *_how_known(charge, line)]
+    if line.kind is LineKind.NOTICE:
+        if line.due:
+            return [f"The session is free of charge: {line.due}."]
+        known = dict(NOTICES.values())
+        return [known.get(line.text, "The plan's allowance covers it.")]
+    currency = charge.currency
+    if line.kind is LineKind.CAP:
+        kind = line.text.removesuffix(" cap").removesuffix(" fee").lower()
+        kind = {"idle": "idle time", "session": "flat"}.get(kind, kind)
+        cap = next(c for c in tariff.caps if c.dimension.value.replace("_", " ") == kind)
+        return [
+            f"A session's {kind} costs {_money(cap.amount, currency)} {currency} at most before "
+            f"tax; {_money(line.due, currency)} {currency} were due."
+        ]
+    if line.kind in (LineKind.MINIMUM, LineKind.MAXIMUM):
+        limit = tariff.min_price if line.kind is LineKind.MINIMUM else tariff.max_price
+        word = "least" if line.kind is LineKind.MINIMUM else "most"
+        sides = [] if limit is None else [
+            f"{amount} {currency} {side}" for amount, side in
+            ((limit.before_taxes, "before taxes"), (limit.after_taxes, "after taxes")) if amount
+        ]  # fmt: skip
+        return [
+            f"The {word} a session costs is {' and '.join(sides)}; "
+            f"{_money(line.due, currency)} {currency} before taxes came out."
+        ]
+    return [_OWN_SENTENCES[line.kind]]
+
+
+def _how_known(charge: Charge, line: Line) -> list[str]:
+    if line.quantity_unit != "Wh":
+        return []
+    parts = evidence(charge, line)
+    between = [e for e in parts if e.source is Source.INTERPOLATED]
+    unread = [e for e in parts if e.source is Source.EXTRAPOLATED]
+    said = []
+    if between:
+        error = max(e.error_wh or 0 for e in between)
+        said.append(
+            "The register was not read at every change of price; there it lies on the straight "
+            f"line between two readings, by which this energy can be off by {error} Wh at most."
+        )
+    if unread:
+        bounds = [e.error_wh for e in unread]
+        most = None if None in bounds else sum(bound or 0 for bound in bounds)
+        bound = "without a bound" if most is None else f"off by {most} Wh at most"
+        said.append(
+            "The register was not read at the very start or end; it is taken to stand there, "
+            f"{bound}."
+        )
+    return said
+
+
+def _step(charge: Charge, line: Line) -> str:
+    unit = line.quantity_unit
+    way = "up" if line.step_quantity > 0 else "down"
+    change = "added" if line.step_quantity > 0 else "taken off"
+    scale = charge.quantity_scale
+    total, moved = exact_text(line.step_total, scale), exact_text(abs(line.step_quantity), scale)
+    return (
+        f"The session's {total} {unit} are rounded {way} to whole steps: "
+        f"{moved} {unit} {change} here."
+    )
+
+
+def exact_text(quantity: int, scale: int) -> str:
+    """A quantity over its scale as a plain decimal; the scale is a power of ten."""
+    places = len(str(scale)) - 1
+    if not places:
+        return str(quantity)
+    digits = str(abs(quantity)).rjust(places + 1, "0")
+    text = f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".")
+    return f"-{text}" if quantity < 0 else text
+
+
+def _money(amount: str, currency: str) -> str:
+    """A decimal at the currency's places: the figures in a sentence are those of the bill."""
+    places = len(major_text(0, currency).partition(".")[2])
+    whole, _, rest = amount.partition(".")
+    kept = rest[:places].ljust(places, "0")
+    if rest[places:].strip("0"):
+        return amount.rstrip("0")
+    return f"{whole}.{kept}" if places else whole
+
+
+def driver_text(
+    charge: Charge, tariffs: Tariff | Sequence[Tariff] | None = None, *, reasons: bool = False
+) -> str:
+    """The bill, amounts aligned; with ``reasons`` (which need the tariffs), why under each line."""
     zone = ZoneInfo(charge.time_zone)
     rows = [(line.text, _quantity(line, charge), line.net_minor) for line in charge.lines]
-    tax = f"{charge.tax_name} {charge.tax_percent} %"
-    sums = [
-        ("Net", "", charge.net_minor),
-        (tax, "", charge.tax_minor),
-        ("Total", "", charge.total_minor),
-    ]
+    sums = [("Net", "", charge.net_minor)]
+    for tax in charge.taxes:
+        percent = f" {tax.percent} %" if tax.percent else ""
+        exempt = f" (exempt: {tax.exempt})" if tax.exempt else ""
+        sums.append((f"{tax.name}{percent}{exempt}", "", tax.tax_minor))
+    sums.append(("Total", "", charge.total_minor))
     shown = [(a, b, format_minor(c, charge.currency)) for a, b, c in [*rows, *sums]]
     widths = [max(len(row[i]) for row in shown) for i in range(3)]
+    names = ", ".join(
+        each.name if each.name == each.id else f"{each.name} (tariff {each.id})"
+        for each in charge.tariffs
+    )
     out = [
         f"Session {charge.session_id}",
-        f"{charge.tariff_name} (tariff {charge.tariff_id})",
+        names,
         f"{span_text(charge.started_at, charge.ended_at, zone)} ({charge.time_zone})",
         _facts(charge),
+        *charge.terms.choice,
         "",
     ]
     for i, (text, quantity, amount) in enumerate(shown):
         if i == len(rows):
             out.append("-" * (sum(widths) + 4))
-        row = f"{text:<{widths[0]}}  {quantity:<{widths[1]}}  {amount:>{widths[2]}}"
-        out.append(row)
-        if why and i < len(rows):
-            out += _reasons(charge.lines[i], zone)
+        out.append(f"{text:<{widths[0]}}  {quantity:<{widths[1]}}  {amount:>{widths[2]}}")
+        if reasons and tariffs is not None and i < len(rows):
+            out += _reasons(charge, charge.lines[i], tariffs, zone)
     if charge.free_reason:
         out += ["", f"Not charged: {charge.free_reason}."]
+    if charge.warnings:
+        out += ["", *(f"Note: {warning}" for warning in charge.warnings)]
     return "\n".join(out) + "\n"
 
 
 def _quantity(line: Line, charge: Charge) -> str:
     if not line.quantity_unit:
         return ""
+    scale = charge.quantity_scale
     if line.kind is LineKind.NOTICE:
-        return quantity_text(line.quantity, line.quantity_unit)
+        return quantity_text(line.quantity, line.quantity_unit, scale)
     at = f" at {line.unit_price} {charge.currency}/{line.unit}"
     off = f" less {line.discount_percent} %" if line.discount_percent.strip("0.") else ""
-    return quantity_text(line.billed_quantity, line.quantity_unit) + at + off
+    return quantity_text(line.billed_quantity, line.quantity_unit, scale) + at + off
 
 
 def _facts(charge: Charge) -> str:
     times = [("charging", charge.charging_s), ("idle", charge.idle_s), ("paused", charge.pause_s)]
     spent = [f"{duration_text(seconds)} {what}" for what, seconds in times if seconds]
-    return ", ".join([f"{kwh_text(charge.energy_wh)} kWh", *spent])
+    energy = quantity_text(charge.energy, "Wh", charge.quantity_scale)
+    return ", ".join([energy, *spent])
 
 
-def _reasons(line: Line, zone: ZoneInfo) -> list[str]:
-    out = [_INDENT + sentence for sentence in line.why]
-    for part in line.evidence:
+def _reasons(
+    charge: Charge, line: Line, tariffs: Tariff | Sequence[Tariff], zone: ZoneInfo
+) -> list[str]:
+    out = [_INDENT + sentence for sentence in why(charge, line, tariffs)]
+    for part in evidence(charge, line):
         text = f"{span_text(part.from_at, part.to_at, zone)}"
         if part.from_register_wh is not None:
             text += f", register {part.from_register_wh} to {part.to_register_wh} Wh, {part.source}"

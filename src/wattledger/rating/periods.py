@@ -1,10 +1,8 @@
-"""A delivery cut into periods in which one set of prices and one activity holds.
+"""A metered delivery cut into sections in which one set of prices and one activity holds.
 
 Time counts in whole seconds: every instant is the second it falls in, so the parts of a
-session add up to the whole. A register that was not read at a cut lies on the straight line
-between the neighbouring readings, rounded down to whole Wh: the parts telescope to last minus
-first. Where a kWh limit is reached the register is that limit exactly, and the second is the
-one it is reached in.
+session add up to the whole. Where a kWh limit is reached the register is that limit exactly, and
+the second is the one it is reached in.
 
 Local clock rules hold by the wall clock, read at every instant: an hour that a change to
 winter time repeats is matched twice, one that summer time skips not at all.
@@ -12,140 +10,196 @@ winter time repeats is matched twice, one that summer time skips not at all.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
-from wattledger.rating.compiled import DAY_S, Compiled, Moment
+from wattledger.rating.compiled import Compiled
+from wattledger.rating.model import Source
+from wattledger.rating.moments import (
+    BRAND,
+    CHARGING_S,
+    CURRENT_UA,
+    ELAPSED_S,
+    ENERGY_WH,
+    EVSE_KIND,
+    IDLE_S,
+    IDLE_WHOLE_S,
+    POWER_MW,
+    RECOGNITION,
+    WIDTH,
+    LocalClock,
+    Moment,
+    put_clock,
+)
+from wattledger.rating.register import AFTER, BEFORE, METERED, Knot, Register
+from wattledger.rating.sections import RESERVED, WAITING, Section, moment_of, second_of
+from wattledger.rating.weekly import DAY_S
 from wattledger.sessions.model import Activity, Delivery
-from wattledger.tariffs.model import Dimension
-
-METERED = -1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Knot:
-    """A moment between two periods. ``segment`` numbers the gap between two readings that the
-    register was interpolated in, ``error_wh`` is how far the two differ; METERED and 0 if not.
-    """
-
-    at_s: int
-    register_wh: int
-    segment: int = METERED
-    error_wh: int = 0
+from wattledger.tariffs.model import PriceLock
+from wattledger.tariffs.policies import ClockStarts, IdleScope
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One activity without a break."""
+    """One activity without a break, and how much charging and idle time came before it."""
 
     from_s: int
     to_s: int
-    activity: Activity
+    activity: str
+    charged_s: int = 0
+    idled_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """From one knot to the next. ``chosen`` has the element that prices each dimension."""
-
-    start: Knot
-    end: Knot
-    activity: Activity
-    idle_s: int
-    after_stop: bool
-    chosen: dict[Dimension, int]
-
-    @property
-    def energy_wh(self) -> int:
-        return self.end.register_wh - self.start.register_wh
-
-    @property
-    def duration_s(self) -> int:
-        return self.end.at_s - self.start.at_s
-
-
-def second_of(moment: datetime) -> int:
-    """The whole second ``moment`` falls in, since 1970, in integers throughout."""
-    return (moment - _EPOCH) // _SECOND
-
-
-def moment_of(second: int) -> datetime:
-    """The inverse of ``second_of``, in UTC."""
-    return _EPOCH + timedelta(seconds=second)
-
-
-class Register:
-    """The cumulative register at any second of a session."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        self.times = [second_of(reading.at) for reading in delivery.readings]
-        self.values = [reading.register_wh for reading in delivery.readings]
-
-    def at(self, second: int) -> Knot:
-        """The knot at ``second``, which is not before the first reading."""
-        i = bisect_right(self.times, second) - 1
-        low = self.values[i]
-        if i + 1 == len(self.times):  # after the stop the register stands still
-            return Knot(second, low)
-        high = self.values[i + 1]
-        since = second - self.times[i]
-        if since == 0 or high == low:
-            return Knot(second, low)
-        gap_s = self.times[i + 1] - self.times[i]
-        return Knot(second, low + since * (high - low) // gap_s, i, high - low)
-
-    def reached(self, register_wh: int) -> Knot:
-        """Where it stands at ``register_wh`` for the first time, above the first reading."""
-        i = bisect_left(self.values, register_wh)
-        low, high = self.values[i - 1], self.values[i]
-        gap_s = self.times[i] - self.times[i - 1]
-        since = (register_wh - low) * gap_s // (high - low)
-        return Knot(self.times[i - 1] + since, register_wh)
-
-
-def periods(delivery: Delivery, compiled: Compiled, zone: ZoneInfo) -> list[Period]:
+def sections(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> list[Section]:
     """In time order, without a gap, at least one; their energy and time add up to the session's.
 
-    A period may take no time, where a limit is reached within a second.
+    A section may take no time, where a limit is reached within a second.
     """
-    register = Register(delivery)
+    found = []
+    if delivery.reserved is not None:
+        found.append(_reservation(delivery, compiled, clock))
+    if not delivery.readings:
+        return found
     start, end = second_of(delivery.started_at), second_of(delivery.ended_at)
-    stop = register.times[-1]
-    stretches = _stretches(delivery, start, end, stop)
-    knots = _knots(register, compiled, end, _cuts(compiled, stretches, zone, stop))
-    local = partial(_local_clock, zone) if compiled.clock_seconds else _no_clock
-    found: list[Period] = []
-    walk = iter(stretches)
-    stretch = next(walk)
-    for one, other in pairwise(knots):
-        while one.at_s >= stretch.to_s and stretch is not stretches[-1]:
-            stretch = next(walk)
-        idle = one.at_s - stretch.from_s if stretch.activity is Activity.VEHICLE_IDLE else 0
-        second_of_day, weekday, day = local(one.at_s)
-        moment = Moment(
-            second_of_day=second_of_day,
-            weekday=weekday,
-            day=day,
-            energy_wh=one.register_wh - register.values[0],
-            elapsed_s=one.at_s - start,
-            idle_s=idle,
-        )
-        found.append(
-            Period(one, other, stretch.activity, idle, one.at_s >= stop, compiled.select(moment))
-        )
+    stop = second_of(delivery.stopped_at or delivery.readings[-1].at)
+    register = Register(delivery)
+    stretches = _stretches(delivery, compiled, register, (start, stop, end))
+    cuts = _cuts(compiled, stretches, clock, stop)
+    if compiled.needs_power:
+        cuts |= set(register.times)
+    knots = _knots(register, compiled, start, end, cuts)
+    walk = _Walk(delivery, compiled, register, stretches, clock)
+    found += [walk.section(one, other, one.at_s >= stop) for one, other in pairwise(knots)]
     return found
 
 
-def _stretches(delivery: Delivery, start: int, end: int, stop: int) -> list[Stretch]:
-    """What went on, from start to end. Charging unless something else is said; a transaction
-    that has stopped does not charge, so a car still there then is idle.
+class _Walk:
+    """Goes through the knots in time order, with the stretch each lies in."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        compiled: Compiled,
+        register: Register,
+        stretches: list[Stretch],
+        clock: LocalClock,
+    ) -> None:
+        self.delivery = delivery
+        self.compiled = compiled
+        self.register = register
+        self.stretches = stretches
+        self.clock = clock
+        self.start = stretches[0].from_s
+        self.at = 0
+        locked = compiled.tariff.price_lock is PriceLock.SESSION_START
+        self.locked = clock.show(delivery.started_at) if locked else None
+        self.shows = compiled.reads_clock
+        self.of_session = compiled.tariff.policies.idle_scope is IdleScope.SESSION
+        self.idle_whole = sum(
+            s.to_s - s.from_s for s in stretches if s.activity == Activity.VEHICLE_IDLE
+        )
+
+    def section(self, one: Knot, other: Knot, after_stop: bool) -> Section:
+        while one.at_s >= self.stretches[self.at].to_s and self.at + 1 < len(self.stretches):
+            self.at += 1
+        stretch = self.stretches[self.at]
+        duration_s = other.at_s - one.at_s
+        found = Section(
+            moment_of(one.at_s),
+            moment_of(other.at_s),
+            stretch.activity,
+            self._moment(one, stretch),
+            _source(one, other),
+        )
+        found.energy = other.register_wh - one.register_wh
+        if stretch.activity == Activity.CHARGING:
+            found.charging = duration_s
+        elif stretch.activity == Activity.VEHICLE_IDLE:
+            found.idle = duration_s
+        found.after_stop = after_stop
+        found.from_register_wh, found.to_register_wh = one.register_wh, other.register_wh
+        found.from_error_wh, found.to_error_wh = one.error_wh, other.error_wh
+        found.from_segment, found.to_segment = one.segment, other.segment
+        return found
+
+    def _moment(self, knot: Knot, stretch: Stretch) -> Moment:
+        at: Moment = [None] * WIDTH
+        if self.locked is not None:
+            put_clock(at, self.locked)
+        elif self.shows:
+            self.clock.put(at, knot.at_s, self.compiled.needs_season)
+        self.compiled.place(at)
+        so_far = knot.at_s - stretch.from_s
+        idle = stretch.activity == Activity.VEHICLE_IDLE
+        at[ENERGY_WH] = knot.register_wh - self.register.values[0]
+        at[ELAPSED_S] = knot.at_s - self.start
+        at[CHARGING_S] = stretch.charged_s
+        at[CHARGING_S] += so_far if stretch.activity == Activity.CHARGING else 0
+        before = stretch.idled_s if self.of_session else 0
+        at[IDLE_S] = before + so_far if idle else 0
+        length = self.idle_whole if self.of_session else stretch.to_s - stretch.from_s
+        at[IDLE_WHOLE_S] = length if idle else 0
+        at[EVSE_KIND] = self.delivery.evse_kind
+        at[BRAND] = self.compiled.terms.payment_brand
+        at[RECOGNITION] = self.compiled.terms.payment_recognition
+        if self.compiled.needs_power:
+            self._measured(at, knot)
+        return at
+
+    def _measured(self, at: Moment, knot: Knot) -> None:
+        """Power and current of the gap: measured at its beginning, else the power that the
+        register moved with."""
+        times, values = self.register.times, self.register.values
+        i = bisect_right(times, knot.at_s) - 1
+        if i < 0:
+            return
+        reading = self.delivery.readings[i]
+        if reading.power_mw is not None:
+            at[POWER_MW] = (reading.power_mw, reading.power_mw)
+        elif i + 1 < len(times):
+            mean_mw = (values[i + 1] - values[i]) * 3_600_000 // (times[i + 1] - times[i])
+            at[POWER_MW] = (mean_mw, mean_mw)
+        else:
+            at[POWER_MW] = (0, 0)
+        if reading.current_ua is not None:
+            at[CURRENT_UA] = (reading.current_ua, reading.current_ua)
+        elif i + 1 == len(times):
+            at[CURRENT_UA] = (0, 0)
+
+
+def _source(one: Knot, other: Knot) -> Source:
+    segments = (one.segment, other.segment)
+    if BEFORE in segments or AFTER in segments:
+        return Source.EXTRAPOLATED
+    return Source.METERED if segments == (METERED, METERED) else Source.INTERPOLATED
+
+
+def _reservation(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> Section:
+    reserved = delivery.reserved
+    assert reserved is not None, "asked for by a delivery that has one"
+    at: Moment = [0] * WIDTH
+    put_clock(at, clock.show(reserved.from_at))
+    compiled.place(at)
+    at[POWER_MW] = at[CURRENT_UA] = None
+    at[EVSE_KIND] = delivery.evse_kind
+    at[BRAND] = compiled.terms.payment_brand
+    at[RECOGNITION] = compiled.terms.payment_recognition
+    found = Section(reserved.from_at, reserved.to_at, RESERVED, at, Source.CLOCK)
+    found.reserved = second_of(reserved.to_at) - second_of(reserved.from_at)
+    found.expired = reserved.expired
+    return found
+
+
+def _stretches(
+    delivery: Delivery, compiled: Compiled, register: Register, bounds: tuple[int, int, int]
+) -> list[Stretch]:
+    """What went on, from start over stop to end. Charging unless something else is said; a
+    transaction that has stopped does not charge, so a car still there then is idle.
     """
+    start, stop, end = bounds
     marks = [(start, Activity.CHARGING)]
     for change in delivery.changes:
         second = max(second_of(change.at), start)
@@ -163,68 +217,106 @@ def _stretches(delivery: Delivery, start: int, end: int, stop: int) -> list[Stre
         activity = Activity.VEHICLE_IDLE if over and said is Activity.CHARGING else said
         if to == second and (found or i + 1 < len(marks)):
             continue
-        if found and found[-1].activity is activity:
+        if found and found[-1].activity == activity:
             found[-1] = Stretch(found[-1].from_s, to, activity)
         else:
             found.append(Stretch(second, to, activity))
-    return found
+    if compiled.tariff.policies.clock_starts is ClockStarts.FIRST_ENERGY:
+        found = list(_waiting(found, register.first_energy_s()))
+    return list(_counted(found))
 
 
-def _cuts(compiled: Compiled, stretches: list[Stretch], zone: ZoneInfo, stop: int) -> set[int]:
+def _waiting(stretches: list[Stretch], first_energy_s: int) -> Iterator[Stretch]:
+    """Charging before the first energy is waiting for it."""
+    for stretch in stretches:
+        if stretch.activity != Activity.CHARGING or stretch.from_s >= first_energy_s:
+            yield stretch
+            continue
+        middle = min(first_energy_s, stretch.to_s)
+        yield Stretch(stretch.from_s, middle, WAITING)
+        if middle < stretch.to_s:
+            yield Stretch(middle, stretch.to_s, stretch.activity)
+
+
+def _counted(stretches: list[Stretch]) -> Iterator[Stretch]:
+    charged_s = idled_s = 0
+    for one in stretches:
+        yield Stretch(one.from_s, one.to_s, one.activity, charged_s, idled_s)
+        charged_s += one.to_s - one.from_s if one.activity == Activity.CHARGING else 0
+        idled_s += one.to_s - one.from_s if one.activity == Activity.VEHICLE_IDLE else 0
+
+
+def _cuts(compiled: Compiled, stretches: list[Stretch], clock: LocalClock, stop: int) -> set[int]:
     """Every second at which a price may change, and some at which it does not."""
     start, end = stretches[0].from_s, stretches[-1].to_s
     cuts = {stop} | {start + limit for limit in compiled.elapsed_limits}
+    of_session = compiled.tariff.policies.idle_scope is IdleScope.SESSION
     for stretch in stretches:
         cuts.add(stretch.from_s)
-        if stretch.activity is Activity.VEHICLE_IDLE:
-            for limit in compiled.idle_limits:
-                if stretch.from_s + limit < stretch.to_s:
-                    cuts.add(stretch.from_s + limit)
+        limits: tuple[int, ...] = ()
+        before = 0
+        if stretch.activity == Activity.VEHICLE_IDLE:
+            limits, before = compiled.idle_limits, stretch.idled_s if of_session else 0
+        elif stretch.activity == Activity.CHARGING:
+            limits, before = compiled.charging_limits, stretch.charged_s
+        for limit in limits:
+            at = stretch.from_s + limit - before
+            if stretch.from_s < at < stretch.to_s:
+                cuts.add(at)
     if compiled.clock_seconds:
-        cuts.update(_clock_cuts(compiled.clock_seconds, start, end, zone))
+        cuts.update(clock_cuts(compiled.clock_seconds, start, end, clock))
     return {cut for cut in cuts if start < cut < end}
 
 
-def _clock_cuts(seconds: tuple[int, ...], start: int, end: int, zone: ZoneInfo) -> Iterator[int]:
-    """The UTC seconds at which a local clock shows one of ``seconds``, and the zone's changes.
-
-    Each wall time is taken with both of its offsets. Where it falls into a gap or a fold one of
-    them is not a boundary; an additional cut does no harm, as each period is matched anew.
-    """
-    first = datetime.fromtimestamp(start, zone).date()
-    last = datetime.fromtimestamp(end, zone).date()
-    for ordinal in range(first.toordinal(), last.toordinal() + 1):
-        day = date.fromordinal(ordinal)
+def clock_cuts(seconds: tuple[int, ...], start: int, end: int, clock: LocalClock) -> Iterator[int]:
+    """The UTC seconds at which a local clock may show one of ``seconds``, and the zone's
+    changes."""
+    first = moment_of(start).astimezone(clock.zone).date()
+    last = moment_of(end).astimezone(clock.zone).date()
+    day = first - timedelta(days=1)
+    while day <= last:
         for second in seconds:
-            wall = datetime(
-                day.year, day.month, day.day, second // 3600, second % 3600 // 60, tzinfo=zone
-            )
-            yield second_of(wall)
-            yield second_of(wall.replace(fold=1))
+            wall = datetime.combine(day, time(second // 3600, second % 3600 // 60))
+            for boundary in clock.boundaries(wall):
+                yield second_of(boundary.astimezone(UTC))
+        day += timedelta(days=1)
     for low in range(start, end, DAY_S):
-        yield from _zone_change(low, min(low + DAY_S, end), zone)
+        yield from _zone_change(low, min(low + DAY_S, end), clock)
 
 
-def _zone_change(low: int, high: int, zone: ZoneInfo) -> Iterator[int]:
+def _zone_change(low: int, high: int, clock: LocalClock) -> Iterator[int]:
     """The second at which the offset changes between two, if it does."""
-    before = datetime.fromtimestamp(low, zone).utcoffset()
-    if datetime.fromtimestamp(high, zone).utcoffset() == before:
+
+    def offset(second: int) -> timedelta | None:
+        return moment_of(second).astimezone(clock.zone).utcoffset()
+
+    before = offset(low)
+    if offset(high) == before:
         return
     while high - low > 1:
         middle = (low + high) // 2
-        if datetime.fromtimestamp(middle, zone).utcoffset() == before:
+        if offset(middle) == before:
             low = middle
         else:
             high = middle
     yield high
 
 
-def _knots(register: Register, compiled: Compiled, end: int, cuts: set[int]) -> list[Knot]:
+def _knots(
+    register: Register, compiled: Compiled, start: int, end: int, cuts: set[int]
+) -> list[Knot]:
     first, last = register.values[0], register.values[-1]
-    knots = [Knot(register.times[0], first), Knot(end, last)]
+    knots = [register.at(start), register.at(end)]
     knots += [register.reached(first + w) for w in compiled.wh_limits if first + w <= last]
     knots += [register.at(cut) for cut in cuts]
-    knots.sort(key=lambda knot: (knot.at_s, knot.register_wh, knot.error_wh))
+    if knots[0].segment == BEFORE and start < register.times[0] < end:
+        knots.append(register.at(register.times[0]))
+    if register.times[-1] < min(register.charged_until_s, end):
+        knots.append(register.at(register.times[-1]))
+    # Of two at one place the last stays: the one that is known least. A limit is known exactly,
+    # but not that it is reached just when the clock changes the price.
+    knots.sort(key=lambda k: (k.at_s, k.register_wh, k.segment != METERED, k.error_wh is None,
+                              k.error_wh or 0))  # fmt: skip
     distinct = [
         one
         for one, other in pairwise(knots)
@@ -232,13 +324,3 @@ def _knots(register: Register, compiled: Compiled, end: int, cuts: set[int]) -> 
     ]
     # The end itself stays, so that a session without time and energy still has one period.
     return [*distinct, knots[-1]] if distinct else [knots[0], knots[-1]]
-
-
-def _no_clock(_second: int) -> tuple[int, int, int]:
-    return 0, 0, 1
-
-
-def _local_clock(zone: ZoneInfo, second: int) -> tuple[int, int, int]:
-    """Second of the local day, weekday and day at a UTC second."""
-    wall = datetime.fromtimestamp(second, zone)
-    return wall.hour * 3600 + wall.minute * 60 + wall.second, wall.weekday(), wall.toordinal()

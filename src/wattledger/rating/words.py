@@ -6,9 +6,6 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from wattledger.energy import kwh_text
-from wattledger.rating.compiled import Compiled
-from wattledger.rating.drafts import Draft, Notice
-from wattledger.rating.model import Evidence, Source
 from wattledger.tariffs.model import Day, Dimension, Restrictions
 
 _NAMES = {
@@ -16,79 +13,45 @@ _NAMES = {
     Dimension.CHARGING_TIME: "Charging time",
     Dimension.IDLE_TIME: "Idle",
     Dimension.FLAT: "Session fee",
+    Dimension.RESERVATION_TIME: "Reservation",
+    Dimension.RESERVATION_FLAT: "Reservation fee",
 }
 _CAPS = {
     Dimension.ENERGY: "Energy cap",
     Dimension.CHARGING_TIME: "Charging time cap",
     Dimension.IDLE_TIME: "Idle fee cap",
     Dimension.FLAT: "Session fee cap",
-}
-_NOTICES = {
-    Notice.FREE_ENERGY: ("Energy, free", "The tariff has no price for energy at this time."),
-    Notice.GRACE: ("Idle, grace period", "Idle time in the grace period is never billed."),
-    Notice.FREE_IDLE: ("Idle, free", "The tariff has no price for idle time at this time."),
-    Notice.IDLE_AFTER_STOP: (
-        "Idle after the stop, not billed",
-        "The tariff bills no idle time after the transaction stopped.",
-    ),
-    Notice.PAUSE: (
-        "Charger pause",
-        "The charger offered no power; this time is never billed to the driver.",
-    ),
+    Dimension.RESERVATION_TIME: "Reservation cap",
+    Dimension.RESERVATION_FLAT: "Reservation fee cap",
 }
 _DAYS = list(Day)
 
 
-def line_text(draft: Draft, compiled: Compiled) -> str:
+def line_text(dimension: Dimension, name: str) -> str:
     """``Energy, peak``; without the element's name where it only repeats the dimension."""
-    if isinstance(draft.kind, Notice):
-        return _NOTICES[draft.kind][0]
-    base = _NAMES[draft.kind]
-    name = compiled.tariff.elements[draft.element].name
-    said = {"", base.casefold(), draft.kind.value.replace("_", " "), draft.kind.value}
+    base = _NAMES[dimension]
+    said = ("", base.casefold(), dimension.value.replace("_", " "), dimension.value)
     return base if name.casefold() in said else f"{base}, {name}"
+
+
+def included_text(dimension: Dimension, source: str) -> str:
+    """``Energy, included: 50 kWh a month``."""
+    return f"{_NAMES[dimension]}, included: {source}"
 
 
 def cap_text(dimension: Dimension) -> str:
     return _CAPS[dimension]
 
 
-def why(draft: Draft, compiled: Compiled, evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
-    """Why this quantity, at this price: one sentence each."""
-    if isinstance(draft.kind, Notice):
-        return (_NOTICES[draft.kind][1],)
-    element = compiled.tariff.elements[draft.element]
-    component = compiled.rates[draft.element][draft.kind].component
-    said = [
-        f"{component.price} {compiled.tariff.currency} per {component.unit.value}, "
-        f"{applies(element.restrictions)}."
-    ]
-    between = [e for e in evidence if e.source is Source.INTERPOLATED]
-    if between:
-        error = max(e.error_wh for e in between)
-        said.append(
-            "The register was not read at every change of price; there it lies on the straight "
-            f"line between two readings, which differ by {error} Wh at most."
-        )
-    if draft.step_quantity:
-        unit = "Wh" if component.dimension is Dimension.ENERGY else "s"
-        way = "up" if draft.step_quantity > 0 else "down"
-        change = "added" if draft.step_quantity > 0 else "taken off"
-        said.append(
-            f"The session's {draft.step_total} {unit} are rounded {way} to whole steps: "
-            f"{abs(draft.step_quantity)} {unit} {change} here."
-        )
-    if compiled.terms.discount_percent.strip("0.") != "":
-        plan = f" ({compiled.terms.plan})" if compiled.terms.plan else ""
-        said.append(f"A discount of {compiled.terms.discount_percent} %{plan} is taken off.")
-    return tuple(said)
-
-
 def applies(given: Restrictions) -> str:
     """``from 16:00 to 21:00 local time on MONDAY and FRIDAY``, or ``at any time``."""
     parts = [
         *_clock_words(given),
+        *_payment_words(given),
         *_bounds("energy so far", given.min_kwh, given.max_kwh, "kWh"),
+        *_bounds("power", given.min_power_kw, given.max_power_kw, "kW"),
+        *_bounds("current", given.min_current_a, given.max_current_a, "A"),
+        *_bounds("charging so far", given.min_charging_s, given.max_charging_s, "s"),
         *_bounds("idle so far", given.min_idle_s, given.max_idle_s, "s"),
         *_bounds("session so far", given.min_duration_s, given.max_duration_s, "s"),
     ]
@@ -109,11 +72,17 @@ def duration_text(seconds: int) -> str:
     return " ".join(parts)
 
 
-def quantity_text(quantity: int, unit: str) -> str:
-    """``34.021 kWh``, ``10 min``, or ``1`` of a fee."""
+def quantity_text(quantity: int, unit: str, scale: int = 1) -> str:
+    """``34.021 kWh``, ``10 min``, or ``1`` of a fee. A finer record keeps its places."""
     if unit == "Wh":
-        return f"{kwh_text(quantity)} kWh"
-    return duration_text(quantity) if unit == "s" else str(quantity)
+        if scale == 1:
+            return f"{kwh_text(quantity)} kWh"
+        digits = str(abs(quantity)).rjust(len(str(scale)) + 3, "0")
+        places = len(str(scale)) + 2
+        text = f"{digits[:-places]}.{digits[-places:]}".rstrip("0")
+        whole, _, rest = text.partition(".")
+        return f"{'-' if quantity < 0 else ''}{whole}.{rest.ljust(3, '0')} kWh"
+    return duration_text(quantity // scale) if unit == "s" else str(quantity // scale)
 
 
 def span_text(start: datetime, end: datetime, zone: ZoneInfo) -> str:
@@ -134,6 +103,23 @@ def _clock_words(given: Restrictions) -> list[str]:
         parts.append(f"from {given.start_date} on")
     if given.end_date:
         parts.append(f"before {given.end_date}")
+    return parts
+
+
+def _payment_words(given: Restrictions) -> list[str]:
+    parts = []
+    if given.start_season:
+        parts.append(f"from {given.start_season} to before {given.end_season} of every year")
+    if given.holiday is not None:
+        parts.append("on holidays" if given.holiday else "not on holidays")
+    if given.reservation is not None:
+        parts.append(f"for a reservation that was {given.reservation.value}")
+    if given.evse_kind is not None:
+        parts.append(f"at {given.evse_kind.value} charge points")
+    if given.payment_brand:
+        parts.append(f"paid by {given.payment_brand}")
+    if given.payment_recognition:
+        parts.append(f"identified by {given.payment_recognition}")
     return parts
 
 

@@ -1,0 +1,107 @@
+"""The end of a bill: everything rounded, and the line that closes what rounding opened."""
+
+from __future__ import annotations
+
+from wattledger.rating.assembly import FEE, Bill
+from wattledger.rating.compiled import STREAMS
+from wattledger.rating.model import ENGINE, Charge, Line, LineKind, Period, TariffRef, TaxAmount
+from wattledger.rating.sections import SECOND, Section
+from wattledger.rating.sums import Sides, spread
+from wattledger.sessions.model import Activity
+from wattledger.tariffs.policies import RoundingLevel
+
+
+def close(bill: Bill, free_reason: str | None = None) -> Charge:
+    """The charge."""
+    net, tax, total = _rounded(bill)
+    gap, gap_total = net - bill.net, total - bill.total
+    if gap or gap_total:
+        bill.lines.append(Line(LineKind.ROUNDING, "Rounding", gap, gap_total - gap, gap_total))
+    charging = idle = pause = 0
+    for section in bill.sections:
+        charging += section.charging or 0
+        idle += section.idle or 0
+        if section.activity == Activity.CHARGER_PAUSE:
+            pause += (section.to_at - section.from_at) // SECOND * bill.header.scale
+    header, sums = bill.header, bill.sums
+    return Charge(
+        session_id=header.session_id,
+        engine=ENGINE,
+        currency=bill.tariff.currency,
+        time_zone=header.time_zone,
+        started_at=header.started_at,
+        ended_at=header.ended_at,
+        tariffs=tuple([TariffRef(c.tariff.id, c.tariff.name) for c in bill.compiled]),
+        lines=tuple(bill.lines),
+        periods=tuple([_period(section) for section in bill.sections]),
+        net_minor=net,
+        tax_minor=tax,
+        total_minor=total,
+        exact=sums.exact(bill.before, bill.after),
+        taxes=_tax_amounts(bill, tax),
+        streams=tuple(zip(STREAMS, spread(net, bill.streams, FEE), strict=True)),
+        policies=bill.policies,
+        terms=bill.main.terms,
+        energy=header.energy,
+        charging=charging,
+        idle=idle,
+        pause=pause,
+        quantity_scale=header.scale,
+        free_reason=free_reason,
+        warnings=tuple(bill.warnings),
+    )
+
+
+def _rounded(bill: Bill) -> Sides:
+    level = bill.policies.rounding_level
+    if level is RoundingLevel.TOTAL:
+        return bill.sums.sides(bill.before, bill.after)
+    if level is RoundingLevel.LINE:
+        return bill.net, bill.total - bill.net, bill.total
+    groups = [bill.sums.sides(before, after) for before, after in bill.by_rate.values()]
+    net = sum(group[0] for group in groups)
+    total = sum(group[2] for group in groups)
+    return net, total - net, total
+
+
+def _tax_amounts(bill: Bill, tax_minor: int) -> tuple[TaxAmount, ...]:
+    if not bill.taxes:
+        return ()
+    amounts = spread(tax_minor, [bill.sums.round(exact) for exact in bill.taxes.values()])
+    return tuple(
+        [
+            TaxAmount(
+                name,
+                amount,
+                None if percent.endswith("/kWh") else percent,
+                bill.exempt.get((name, percent)),
+            )
+            for (name, percent), amount in zip(bill.taxes, amounts, strict=True)
+        ]
+    )
+
+
+def _period(section: Section) -> Period:
+    if section.from_register_wh is None:
+        return Period(
+            section.from_at,
+            section.to_at,
+            section.activity,
+            section.energy or 0,
+            section.source,
+            section.tariff,
+        )
+    return Period(
+        section.from_at,
+        section.to_at,
+        section.activity,
+        section.energy or 0,
+        section.source,
+        section.tariff,
+        section.from_register_wh,
+        section.to_register_wh,
+        section.from_error_wh,
+        section.to_error_wh,
+        section.from_segment,
+        section.to_segment,
+    )

@@ -1,0 +1,213 @@
+"""Another party's record (an OCPI CDR) priced: its periods as given, by the same function.
+
+A CDR is cut by who wrote it, at every change of price (OCPI mod_cdrs, ChargingPeriod). We price
+each period by what held at its start, and say where one runs over a change. Only a grace on idle
+time, which OCPI has no words for, is cut by us: idle time is even by nature.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from wattledger.errors import BadInput, CantPrice
+from wattledger.rating.assembly import Header
+from wattledger.rating.checks import is_valid, valid_tariff
+from wattledger.rating.compiled import Compiled, compile_tariff
+from wattledger.rating.differences import compare
+from wattledger.rating.engine import charge_of
+from wattledger.rating.model import Charge
+from wattledger.rating.moments import (
+    LocalClock,
+)
+from wattledger.rating.record_sections import Record
+from wattledger.rating.terms import Terms
+from wattledger.rating.zones import zone_of_country
+from wattledger.tariffs.model import Tariff
+from wattledger.tariffs.ocpi import read_ocpi
+from wattledger.tariffs.policies import (
+    Policies,
+    TariffChoice,
+    ZoneSource,
+)
+from wattledger.tariffs.reader import read_policies
+from wattledger.wire.ocpi.cdrs import Cdr, decode_cdr
+
+_NO_TERMS = Terms()
+_CACHE_MAX = 1024
+_READ: OrderedDict[tuple[bytes, str, tuple[tuple[str, Any], ...]], tuple[Tariff, tuple[str, ...]]]
+_READ = OrderedDict()
+
+
+def price_cdr(
+    raw: bytes,
+    tariffs: Sequence[Tariff] = (),
+    *,
+    time_zone: str | None = None,
+    terms: Terms = _NO_TERMS,
+    policies: Mapping[str, object] | None = None,
+    version: str | None = None,
+) -> Charge:
+    """What the CDR in ``raw`` (OCPI 2.1.1, 2.2.1 or 2.3.0) costs.
+
+    ``tariffs`` take the place of those in the CDR; ``policies`` are named values over theirs.
+    Raises Malformed and BadInput for a record that can't be taken, CantPrice for one that can't
+    be priced: no_valid_tariff, missing_time_zone, currency_differs, negative_energy,
+    missing_measurement, no_tariff_component and those of the policies that refuse.
+    """
+    used_version, cdr, warnings = decode_cdr(raw, version)
+    given: Sequence[Tariff] = tariffs
+    over = tuple((policies or {}).items())
+    if not given:
+        found = []
+        for i, each in enumerate(cdr.tariffs):
+            tariff, said = _embedded(bytes(each), used_version, over, f"$.tariffs[{i}]")
+            found.append(tariff)
+            warnings += said
+        given = found
+    elif over:
+        given = [with_policies(tariff, policies or {}) for tariff in given]
+    return _priced(cdr, given, time_zone, terms, warnings)
+
+
+def cdr_tariffs(raw: bytes, version: str | None = None) -> list[Tariff]:
+    """The tariffs in a CDR."""
+    used_version, cdr, _ = decode_cdr(raw, version)
+    return [
+        _embedded(bytes(each), used_version, (), f"$.tariffs[{i}]")[0]
+        for i, each in enumerate(cdr.tariffs)
+    ]
+
+
+def with_policies(tariff: Tariff, over: Mapping[str, object]) -> Tariff:
+    """The tariff with some of its policies replaced; raises BadInput for one it does not know."""
+    made: Policies = read_policies(over, "$.policies", tariff.policies)
+    return msgspec.structs.replace(tariff, policies=made)
+
+
+def _embedded(
+    raw: bytes, version: str, over: tuple[tuple[str, Any], ...], path: str
+) -> tuple[Tariff, tuple[str, ...]]:
+    """Read once for the same bytes, so that it is compiled once too."""
+    key = (raw, version, over)
+    known = _READ.get(key)
+    if known is None:
+        tariff, warnings = read_ocpi(raw, version, path)
+        if over:
+            tariff = with_policies(tariff, dict(over))
+        known = _READ[key] = (tariff, tuple(warnings))
+        if len(_READ) > _CACHE_MAX:
+            _READ.popitem(last=False)
+    return known
+
+
+def _priced(
+    cdr: Cdr, tariffs: Sequence[Tariff], zone_name: str | None, terms: Terms, warnings: list[str]
+) -> Charge:
+    used, places = _choose(cdr, tariffs, warnings)
+    compiled = [compile_tariff(tariff, terms) for tariff in used]
+    policies = used[0].policies
+    for tariff in used:
+        if tariff.currency != cdr.currency:
+            raise CantPrice(
+                "currency_differs",
+                f"CDR {cdr.id} is in {cdr.currency} and tariff {tariff.id!r} in "
+                f"{tariff.currency}: give the tariff it was made with",
+            )
+    zone = _zone(cdr, zone_name, compiled, policies, warnings)
+    clock = LocalClock(ZoneInfo(zone), policies.clock, cdr.start_date_time, cdr.end_date_time)
+    record = Record(cdr, compiled, places, clock, warnings)
+    sections = record.sections()
+    header = Header(
+        session_id=cdr.id,
+        time_zone=zone,
+        started_at=cdr.start_date_time,
+        ended_at=cdr.end_date_time,
+        energy=record.energy,
+        scale=record.scale,
+        warnings=tuple(warnings),
+    )
+    charge = charge_of(sections, compiled, header)
+    differences = compare(cdr, charge)
+    return msgspec.structs.replace(charge, differences=differences) if differences else charge
+
+
+def _choose(
+    cdr: Cdr, tariffs: Sequence[Tariff], warnings: list[str]
+) -> tuple[list[Tariff], list[int]]:
+    """The tariffs that price something, and for each period the place of its own, -1 none."""
+    periods = cdr.charging_periods
+    start = cdr.start_date_time
+    names = any(period.tariff_id is not None for period in periods)
+    first = tariffs[0] if tariffs else None
+    if first is None or not names or first.policies.tariff_choice is TariffChoice.FIRST_VALID:
+        return [valid_tariff(tariffs, start, cdr.id)], [0] * len(periods)
+    if len(tariffs) == 1 and all(period.tariff_id == first.id for period in periods):
+        return [valid_tariff(tariffs, start, cdr.id)], [0] * len(periods)
+    known = {tariff.id.casefold(): tariff for tariff in tariffs}
+    used: list[Tariff] = []
+    places = []
+    for i, period in enumerate(periods):
+        if period.tariff_id is None:
+            # OCPI: no tariff is relevant to this period.
+            places.append(-1)
+            continue
+        tariff = known.get(period.tariff_id.casefold())
+        if tariff is None:
+            tariff = _unnamed(cdr, tariffs, i, period.tariff_id, warnings)
+        if tariff not in used:
+            if not is_valid(tariff, start):
+                valid_tariff([tariff], start, cdr.id)
+            used.append(tariff)
+        places.append(used.index(tariff) if len(used) > 1 else 0)
+    return used, places
+
+
+def _unnamed(
+    cdr: Cdr, tariffs: Sequence[Tariff], i: int, named: str, warnings: list[str]
+) -> Tariff:
+    if len(tariffs) != 1:
+        ids = ", ".join(repr(tariff.id) for tariff in tariffs)
+        raise CantPrice(
+            "no_valid_tariff",
+            f"CDR {cdr.id}: $.charging_periods[{i}].tariff_id is {named!r}, and the tariffs given "
+            f"are {ids}: give that one too, or set the policy tariff_choice=first_valid",
+        )
+    warnings.append(
+        f"$.charging_periods[{i}].tariff_id: is {named!r}, priced by the only tariff given, "
+        f"{tariffs[0].id!r}"
+    )
+    return tariffs[0]
+
+
+def _zone(
+    cdr: Cdr, given: str | None, compiled: list[Compiled], policies: Policies, warnings: list[str]
+) -> str:
+    """The IANA zone: given, in the record, or the country's only one. Raises CantPrice where a
+    price depends on it and it is not known."""
+    for name, path in ((given, "time_zone"), (cdr.time_zone, "$.location.time_zone")):
+        if name is not None:
+            try:
+                ZoneInfo(name)
+            except (KeyError, ValueError, OSError):
+                raise BadInput(path, name, "an IANA time zone such as Europe/Berlin") from None
+            return name
+    country = cdr.country
+    if country is not None and policies.time_zone is ZoneSource.COUNTRY:
+        found = zone_of_country(country)
+        if found is not None:
+            return found
+    if any(each.reads_clock for each in compiled):
+        several = f"{country} has several" if country else "the record names no country"
+        raise CantPrice(
+            "missing_time_zone",
+            f"CDR {cdr.id}: its tariff changes with the local clock, and no time zone is given "
+            f"({several}): give --time-zone, such as America/New_York",
+        )
+    warnings.append("$.cdr_location: no time zone is known; no price depends on it, and times are "
+                    "shown in UTC")  # fmt: skip
+    return "UTC"

@@ -1,0 +1,96 @@
+"""What the customer, the place and the way of paying add to a tariff: data, decided elsewhere."""
+
+from __future__ import annotations
+
+import msgspec
+
+from wattledger.contract import Contract
+from wattledger.tariffs.model import Dimension, TaxRate
+
+
+class Tax(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tax that the place knows and the tariff does not.
+
+    Either ``percent`` of the price of ``dimensions`` (none listed: all of them), or ``per_kwh`` in
+    major units on all energy delivered, whatever it was sold by (an excise). Rates of a higher
+    ``stack`` are on the price with the lower ones in it. ``exempt`` says why it is not charged:
+    the bill then shows it with nothing.
+    """
+
+    name: str
+    percent: str | None = None
+    per_kwh: str | None = None
+    stack: int = 0
+    dimensions: tuple[Dimension, ...] = ()
+    exempt: str | None = None
+
+
+class Discount(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Taken off the price of ``dimensions`` (none listed: all), before caps and before tax."""
+
+    percent: str
+    dimensions: tuple[Dimension, ...] = ()
+
+
+class Draw(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a plan's allowance gives to this session: the first ``quantity`` Wh or seconds of
+    ``dimension`` cost nothing. Who may draw how much was decided before; ``text`` says from what.
+    """
+
+    dimension: Dimension
+    quantity: int
+    text: str
+
+
+class Fee(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line that the way of paying adds (OCPI has no words for it). ``taxes`` None: the terms'."""
+
+    text: str
+    amount: str
+    taxes: tuple[TaxRate, ...] | None = None
+
+
+class Assessed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an external tax engine answered for one dimension's net: amounts in minor units."""
+
+    dimension: str
+    name: str
+    tax_minor: int
+    percent: str | None = None
+
+
+class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All of them. Percents and amounts are plain decimals as text.
+
+    ``plan`` names where a discount comes from, in words for the driver; ``choice`` says why this
+    tariff was chosen. ``assessed`` replaces every other tax (see ``rating.tax``).
+    ``payment_brand`` and ``payment_recognition`` are what OCPP 2.1's fixed fees may ask for.
+    """
+
+    taxes: tuple[Tax, ...] = ()
+    discounts: tuple[Discount, ...] = ()
+    draws: tuple[Draw, ...] = ()
+    fees: tuple[Fee, ...] = ()
+    plan: str | None = None
+    choice: tuple[str, ...] = ()
+    assessed: tuple[Assessed, ...] | None = None
+    payment_brand: str | None = None
+    payment_recognition: str | None = None
+
+    @classmethod
+    def simple(
+        cls, tax_name: str, tax_percent: str, discount_percent: str = "0", plan: str | None = None
+    ) -> Terms:
+        """One tax on everything, one discount on everything."""
+        return cls(
+            taxes=(Tax(tax_name, tax_percent),),
+            discounts=(Discount(discount_percent),) if discount_percent != "0" else (),
+            plan=plan,
+        )
+
+    @classmethod
+    def of(cls, contract: Contract) -> Terms:
+        """What a session was promised beside its tariff."""
+        return cls.simple(
+            contract.tax_name, contract.tax_percent, contract.discount_percent, contract.plan_id
+        )

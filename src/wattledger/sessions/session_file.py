@@ -1,0 +1,179 @@
+"""A session as a file: documented JSON, for the command line, for tests, for another system.
+
+``{"session_id", "location": {"id"?, "country"?, "time_zone"?}, "evse": {"id"?, "max_power_w"?,
+"kind"?}, "started_at", "ended_at"?, "readings": [{"at", "energy_wh", "power_w"?, "current_a"?}],
+"states"?: [{"at", "state"}], "reservation"?: {"from", "to"?, "expired"?}}``
+
+``energy_wh`` is the cumulative register. A state (``charging``, ``suspended_ev``,
+``suspended_evse``, ``finished``) holds until the next one; before the first the car charges. From
+``finished`` on the transaction is over and the car only stays. Without ``ended_at`` the session
+still runs, and what it costs so far is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+
+import msgspec
+
+from wattledger.clock import utc_text
+from wattledger.energy import REGISTER_MAX_WH
+from wattledger.errors import BadInput
+from wattledger.sessions.model import Activity, Change, Delivery, Reading, Reserved
+from wattledger.wire import exact, records
+from wattledger.wire.numbers import parse_time
+
+UNKNOWN_ZONE = ""
+"""The time zone of a delivery that nobody gave one."""
+_MILLION = 1_000_000
+_STATES = {
+    "charging": Activity.CHARGING,
+    "suspended_ev": Activity.VEHICLE_IDLE,
+    "suspended_evse": Activity.CHARGER_PAUSE,
+    "finished": Activity.VEHICLE_IDLE,
+}
+
+
+class _Location(msgspec.Struct, frozen=True):
+    id: str | None = None
+    country: str | None = None
+    time_zone: str | None = None
+
+
+class _Evse(msgspec.Struct, frozen=True):
+    id: str | None = None
+    max_power_w: Decimal | None = None
+    kind: Literal["AC", "DC"] | None = None
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    at: str
+    energy_wh: Decimal
+    power_w: Decimal | None = None
+    current_a: Decimal | None = None
+
+
+class _State(msgspec.Struct, frozen=True):
+    at: str
+    state: Literal["charging", "suspended_ev", "suspended_evse", "finished"]
+
+
+class _Reservation(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    from_: str
+    to: str | None = None
+    expired: bool = False
+
+
+class _Session(msgspec.Struct, frozen=True):
+    session_id: records.Id
+    started_at: str
+    readings: tuple[_Reading, ...]
+    location: _Location = _Location()
+    evse: _Evse = _Evse()
+    ended_at: str | None = None
+    states: tuple[_State, ...] = ()
+    reservation: _Reservation | None = None
+
+
+class SessionFile(msgspec.Struct, frozen=True):
+    """What the file says. Where it names no time zone the delivery's is ``UNKNOWN_ZONE``."""
+
+    delivery: Delivery
+    country: str | None
+    warnings: tuple[str, ...]
+
+
+def read_session(raw: bytes, path: str = "$") -> SessionFile:
+    """The session in ``raw``. Readings may come in any order and more than once; of two registers
+    at one moment the higher counts. Raises Malformed for what is no JSON, BadInput with the path
+    for a value that can't be taken.
+    """
+    found = exact.parse(raw, path)
+    warnings: list[str] = []
+    session = records.read(found, _Session, path, warnings)
+    started_at = _time(session.started_at, f"{path}.started_at")
+    readings = _readings(session.readings, f"{path}.readings")
+    changes, finished_at = _changes(session.states, f"{path}.states")
+    if session.ended_at is not None:
+        ended_at = _time(session.ended_at, f"{path}.ended_at")
+    else:
+        ended_at = max([started_at, *(r.at for r in readings), *(c.at for c in changes)])
+    if ended_at < started_at:
+        raise BadInput(
+            f"{path}.ended_at", session.ended_at, f"a time not before {utc_text(started_at)}"
+        )
+    delivery = Delivery(
+        session_id=session.session_id,
+        time_zone=session.location.time_zone or UNKNOWN_ZONE,
+        started_at=started_at,
+        ended_at=ended_at,
+        readings=readings,
+        changes=changes,
+        stopped_at=min(finished_at or ended_at, ended_at),
+        max_power_w=_whole(session.evse.max_power_w, 1, f"{path}.evse.max_power_w"),
+        evse_kind=session.evse.kind,
+        reserved=_reserved(session.reservation, started_at, f"{path}.reservation"),
+    )
+    return SessionFile(delivery, session.location.country, tuple(warnings))
+
+
+def _readings(given: Iterable[_Reading], path: str) -> tuple[Reading, ...]:
+    found: dict[datetime, Reading] = {}
+    for i, each in enumerate(given):
+        at = _time(each.at, f"{path}[{i}].at")
+        if not 0 <= each.energy_wh <= REGISTER_MAX_WH:
+            raise BadInput(f"{path}[{i}].energy_wh", each.energy_wh,
+                           f"a register from 0 to {REGISTER_MAX_WH} Wh")  # fmt: skip
+        reading = Reading(
+            at,
+            int(each.energy_wh.quantize(Decimal(1), rounding=ROUND_HALF_UP)),
+            _whole(each.power_w, 1000, f"{path}[{i}].power_w"),
+            _whole(each.current_a, _MILLION, f"{path}[{i}].current_a"),
+        )
+        known = found.get(at)
+        if known is None or reading.register_wh >= known.register_wh:
+            found[at] = reading
+    return tuple(found[at] for at in sorted(found))
+
+
+def _changes(given: Sequence[_State], path: str) -> tuple[tuple[Change, ...], datetime | None]:
+    timed = [(_time(each.at, f"{path}[{i}].at"), i, each.state) for i, each in enumerate(given)]
+    timed.sort()
+    found: list[Change] = []
+    finished_at: datetime | None = None
+    for at, i, state in timed:
+        if finished_at is not None and state == "charging":
+            raise BadInput(
+                f"{path}[{i}].state", state, f"nothing that charges after finished at "
+                f"{utc_text(finished_at)}",
+            )  # fmt: skip
+        if state == "finished" and finished_at is None:
+            finished_at = at
+        found.append(Change(at, _STATES[state]))
+    return tuple(found), finished_at
+
+
+def _reserved(given: _Reservation | None, started_at: datetime, path: str) -> Reserved | None:
+    if given is None:
+        return None
+    from_at = _time(given.from_, f"{path}.from")
+    to_at = started_at if given.to is None else _time(given.to, f"{path}.to")
+    if to_at < from_at:
+        raise BadInput(f"{path}.to", utc_text(to_at), f"a time not before {utc_text(from_at)}")
+    return Reserved(from_at, to_at, given.expired)
+
+
+def _time(text: str, path: str) -> datetime:
+    """A zone is required here: this format is ours, and a naive time is a guess."""
+    return exact.in_utc(parse_time(text, path), path)
+
+
+def _whole(value: Decimal | None, factor: int, path: str) -> int | None:
+    if value is None:
+        return None
+    if value < 0:
+        raise BadInput(path, value, "a number, not negative")
+    return int((value * factor).quantize(Decimal(1), rounding=ROUND_HALF_UP))
