@@ -5,22 +5,46 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
+from typing import get_type_hints
 
+import msgspec
 import pytest
 
 from wattledger.cli.main import _parser
+from wattledger.tariffs import (
+    Component,
+    Dimension,
+    Policies,
+    PriceLimit,
+    PriceLock,
+    Restrictions,
+    Tariff,
+    TaxIncluded,
+    Unit,
+    read_tariffs,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
 def _commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    parser = _parser()
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.items()
+    """All of them, ``tariff convert`` too."""
+
+    def of(
+        parser: argparse.ArgumentParser, before: str
+    ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, inner in action.choices.items():
+                    yield f"{before}{name}", inner
+                    yield from of(inner, f"{before}{name} ")
+
+    yield from of(_parser(), "")
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
@@ -50,6 +74,41 @@ def test_the_documents_name_no_command_that_is_not_there() -> None:
         for word in re.findall(r"(?:^|`|\$ |bin/)wattledger ([a-z][a-z-]+)", path.read_text(), re.M)
     }
     assert {(file, word) for file, word in named if word not in known} == set()
+
+
+def _policy_rows() -> dict[str, list[str]]:
+    """The values of each policy in docs/configuration.md, the default first."""
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (`[^|]*`) \| .* \|$", text.partition("## Policies")[2], re.M)
+    return {name: re.findall(r"`(\w+)`", values) for name, values in rows}
+
+
+def test_every_policy_is_documented_with_its_values_and_its_default() -> None:
+    rows, kinds = _policy_rows(), get_type_hints(Policies)
+    usual = msgspec.to_builtins(Policies())
+    assert list(rows) == list(usual)
+    for name, values in rows.items():
+        first = usual[name]
+        assert values[0] == (str(first).lower() if isinstance(first, bool) else str(first)), name
+        kind = kinds[name]
+        if issubclass(kind, StrEnum):
+            assert set(values) == {member.value for member in kind}, name
+
+
+def test_every_key_and_restriction_of_a_tariff_is_documented() -> None:
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    section = text.partition("## Tariffs")[2].partition("## Policies")[0]
+    words = [*Tariff.__struct_fields__, *Restrictions.__struct_fields__]
+    words += [*Component.__struct_fields__, *PriceLimit.__struct_fields__]
+    words += [member.value for kind in (Dimension, Unit, TaxIncluded, PriceLock) for member in kind]
+    assert [word for word in words if f"`{word}`" not in section] == []
+
+
+def test_the_documents_configuration_can_be_read() -> None:
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
+    (tariff,) = read_tariffs(tomllib.loads(block)["tariff"])
+    assert tariff.policies.floor_wh == 100
 
 
 def test_the_readmes_two_commands_are_in_the_makefile() -> None:

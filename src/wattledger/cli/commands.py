@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from wattledger.cli import pricing_commands
+from wattledger.cli.options import command, config_option, json_option
 from wattledger.errors import BadInput
 from wattledger.wire.numbers import parse_time
-
-Run = Callable[[argparse.Namespace], int]
 
 
 def add_all(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,40 +21,12 @@ def add_all(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _serve(commands)
     _verify(commands)
     _reconcile(commands)
+    pricing_commands.add_all(commands)
     _hash_password(commands)
 
 
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    run: Run,
-    summary: str,
-    example: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _config_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, default=Path("wattledger.toml"), metavar="FILE",
-        help="the configuration (default: wattledger.toml)",
-    )  # fmt: skip
-
-
-def _json_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
 def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "demo", _run_demo,
         "replay real sessions through the whole system and show that the money adds up",
         "wattledger demo --sessions 200 --json",
@@ -68,7 +39,7 @@ def _demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )  # fmt: skip
     parser.add_argument("--stay", action="store_true",
                         help="leave the page up afterwards, until Ctrl-C")  # fmt: skip
-    _json_option(parser)
+    json_option(parser)
 
 
 def _run_demo(options: argparse.Namespace) -> int:
@@ -83,11 +54,11 @@ def _run_demo(options: argparse.Namespace) -> int:
 
 
 def _init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "init", _run_init, "write a commented configuration to start from",
         "wattledger init --config wattledger.toml",
     )  # fmt: skip
-    _config_option(parser)
+    config_option(parser)
 
 
 def _run_init(options: argparse.Namespace) -> int:
@@ -104,16 +75,16 @@ def _run_init(options: argparse.Namespace) -> int:
 
 
 def _apply(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "apply", _run_apply, "write the configuration into immutable versions",
         "wattledger apply --config wattledger.toml --valid-from 2026-12-01T00:00:00-08:00",
     )  # fmt: skip
-    _config_option(parser)
+    config_option(parser)
     parser.add_argument(
         "--valid-from", metavar="TIME",
         help="when it comes into force (default: now; the first: always)",
     )  # fmt: skip
-    _json_option(parser)
+    json_option(parser)
 
 
 def _run_apply(options: argparse.Namespace) -> int:
@@ -124,11 +95,11 @@ def _run_apply(options: argparse.Namespace) -> int:
 
 
 def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "serve", _run_serve, "run gateway, API, page and worker (or one of them)",
         "wattledger serve --config wattledger.toml --role gateway",
     )  # fmt: skip
-    _config_option(parser)
+    config_option(parser)
     parser.add_argument("--role", action="append", choices=("gateway", "api", "worker"),
                         help="run only this part; may be given more than once")  # fmt: skip
     parser.add_argument("--business-time", metavar="TIME",
@@ -153,13 +124,13 @@ def _run_serve(options: argparse.Namespace) -> int:
 
 
 def _verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "verify", _run_verify,
         "prove the ledger: sums, seals, every charge booked once; works with the server up or down",
         "wattledger verify --config wattledger.toml --json",
     )  # fmt: skip
-    _config_option(parser)
-    _json_option(parser)
+    config_option(parser)
+    json_option(parser)
 
 
 def _run_verify(options: argparse.Namespace) -> int:
@@ -169,12 +140,12 @@ def _run_verify(options: argparse.Namespace) -> int:
 
 
 def _reconcile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
+    parser = command(
         commands, "reconcile", _run_reconcile, "match everything now and list the breaks",
         "wattledger reconcile --json",
     )  # fmt: skip
-    _config_option(parser)
-    _json_option(parser)
+    config_option(parser)
+    json_option(parser)
 
 
 def _run_reconcile(options: argparse.Namespace) -> int:
@@ -184,7 +155,7 @@ def _run_reconcile(options: argparse.Namespace) -> int:
 
 
 def _hash_password(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    _command(
+    command(
         commands, "hash-password", _run_hash_password,
         "hash a charge point's password (read from standard input) for the configuration",
         "head -c 20 /dev/urandom | base32 | wattledger hash-password",

@@ -1,25 +1,29 @@
 """The command line: ``wattledger <command>``.
 
-Exit codes: 0 done; 1 a check failed (verify, demo); 2 the command line or the configuration is
-wrong; 3 something outside failed (database, network).
+Exit codes: 0 done; 1 a check failed (verify, demo, lint) or a format can't say a tariff; 2 the
+command line, the configuration or what was given is wrong; 3 a session can't be priced, or
+something outside failed (database, network).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 
 from wattledger import __version__
-from wattledger.errors import BadInput, ConfigError, WattledgerError
+from wattledger.errors import BadInput, CantPrice, ConfigError, WattledgerError
 
 _EXIT_CODES = """\
 exit codes:
   0  done
-  1  a check failed: the ledger is not proved, an identity of the demo does not hold
-  2  the command line or the configuration is wrong; the message says where
-  3  something outside failed: the database or the network
+  1  a check failed: the ledger is not proved, an identity of the demo does not hold, a tariff
+     has an error, or another format can't say it
+  2  the command line, the configuration or what was given is wrong; the message says where
+  3  a session can't be priced, or something outside failed: the database or the network
 """
 
 
@@ -27,20 +31,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal has no letters for is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
     except (ConfigError, BadInput) as error:
         return _fail(options, error, 2)
     except WattledgerError as error:
         return _fail(options, error, 3)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read it has seen enough: nothing is left to say, at the end of the program too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
 
 
 def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
+    text = str(error)
+    more = {"code": error.code} if isinstance(error, CantPrice) else {}
+    if isinstance(error, BadInput | CantPrice):
+        text = " ".join(text.split())  # one line, whatever is quoted in it
     if getattr(options, "json", False):
-        print(json.dumps({"error": str(error)}))
-    print(f"wattledger: {error}", file=sys.stderr)
+        print(json.dumps({"error": text, **more}))
+    print(f"wattledger: {text}", file=sys.stderr)
     return code
 
 
