@@ -16,7 +16,18 @@ import msgspec
 
 from wattledger.accounting.model import Target, check_target
 from wattledger.contract import Route
-from wattledger.entitlements.model import Account, ChargePoint, Entity, Plan, Policies, Site
+from wattledger.entitlements.checking import ROUTES, check_entitlements
+from wattledger.entitlements.directory import FEES, JURISDICTION, OFFERS, FeeList, OfferList
+from wattledger.entitlements.model import (
+    Account,
+    ChargePoint,
+    Entity,
+    Offer,
+    Plan,
+    Policies,
+    RouteFee,
+    Site,
+)
 from wattledger.errors import BadInput, ConfigError
 from wattledger.payments.model import HoldStep, Processor, check_processor
 from wattledger.section import (
@@ -53,9 +64,6 @@ __all__ = [
 
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-
-
-_ROUTES = frozenset({Route.CARD, Route.INVOICE, Route.EXTERNAL, Route.FREE})
 
 
 class Server(Section, frozen=True):
@@ -104,6 +112,10 @@ class Config(Section, frozen=True):
     tariff: tuple[Tariff, ...] = ()
     jurisdiction: tuple[Jurisdiction, ...] = ()
     """The operator's own rules, beside those we ship."""
+    offer: tuple[Offer, ...] = ()
+    """Which tariff for whom: the first that matches."""
+    fee: tuple[RouteFee, ...] = ()
+    """What ways of paying add."""
 
 
 def read(path: Path) -> Config:
@@ -144,6 +156,14 @@ def versions(config: Config) -> list[Version]:
     for kind in ("entity", "site", "plan", "account", "processor", "target"):
         rows: Iterable[Any] = getattr(config, kind)
         found += [Version(kind, row.id, msgspec.to_builtins(row)) for row in rows]
+    if config.offer:
+        found.append(Version(OFFERS, OFFERS, msgspec.to_builtins(OfferList(config.offer))))
+    if config.fee:
+        found.append(Version(FEES, FEES, msgspec.to_builtins(FeeList(config.fee))))
+    for own in config.jurisdiction:
+        if own.taxes or own.inherits:
+            taxes = msgspec.structs.replace(own, rules=())
+            found.append(Version(JURISDICTION, own.id, msgspec.to_builtins(taxes)))
     return sorted(found, key=lambda v: (v.kind, v.key))
 
 
@@ -186,8 +206,8 @@ def _check(config: Config) -> None:
         _check_site(config, ids, f"$.site[{i}]", site)
     for i, plan in enumerate(config.plan):
         check_percent(f"$.plan[{i}].discount_percent", plan.discount_percent)
-        if plan.route not in _ROUTES:
-            expected = "one of " + ", ".join(sorted(_ROUTES)) + " (others are not built yet)"
+        if plan.route not in ROUTES:
+            expected = "one of " + ", ".join(sorted(ROUTES)) + " (others are not built yet)"
             raise BadInput(f"$.plan[{i}].route", str(plan.route), expected)
         for site_id, tariff_id in plan.tariffs.items():
             check_known(f"$.plan[{i}].tariffs", site_id, ids["site"], "site")
@@ -196,6 +216,7 @@ def _check(config: Config) -> None:
             _check_currency(config, path, tariff_id, site_id)
     _check_accounts(config, ids)
     Rules(config.jurisdiction)
+    check_entitlements(config)
     for i, target in enumerate(config.target):
         check_known(f"$.target[{i}].entity", target.entity, ids["entity"], "entity")
         check_target(f"$.target[{i}]", target)

@@ -57,6 +57,55 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     account_id: str | None = None
     plan_id: str | None = None
     route: Route = Route.NONE
+    choice: tuple[str, ...] = ()
+    """Why this tariff: one sentence each, for the driver and the support desk."""
+
+
+class TaxTerm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tax as it was resolved at the start: ``percent`` of the price of ``dimensions`` (none
+    listed: of all), or ``per_kwh`` for every ``unit_kwh`` kWh delivered. ``exempt`` says why it is
+    not charged."""
+
+    name: str
+    percent: str | None = None
+    per_kwh: str | None = None
+    unit_kwh: int = 1
+    stack: int = 0
+    dimensions: tuple[str, ...] = ()
+    exempt: str | None = None
+
+
+class DiscountTerm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Taken off the price of ``dimensions`` (none listed: of all); ``text`` says by what."""
+
+    percent: str
+    dimensions: tuple[str, ...] = ()
+    text: str | None = None
+
+
+class FeeTaxTerm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tax that a fee has of its own."""
+
+    name: str
+    percent: str
+    stack: int = 0
+
+
+class FeeTerm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line that the way of paying adds. ``taxes`` None: the contract's, those on everything."""
+
+    text: str
+    amount: str
+    taxes: tuple[FeeTaxTerm, ...] | None = None
+
+
+class AllowanceTerm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the plan includes each month, in Wh or seconds. How much of it a session gets is drawn
+    when it is booked, and stands nowhere here."""
+
+    dimension: str
+    quantity: int
+    text: str
 
 
 class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,3 +139,16 @@ class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
     offline: bool = False
     refused: Reason | None = None
     """Set where energy flowed although the token was refused."""
+    choice: tuple[str, ...] = ()
+    """Why this tariff, as in the decision."""
+    taxes: tuple[TaxTerm, ...] | None = None
+    """All taxes, as of the site's date at the start; None (a contract from before there were any
+    here): ``tax_name`` and ``tax_percent`` on everything."""
+    discounts: tuple[DiscountTerm, ...] | None = None
+    """The first that names a dimension is taken off it; None: ``discount_percent`` off all."""
+    fees: tuple[FeeTerm, ...] = ()
+    allowances: tuple[AllowanceTerm, ...] = ()
+    jurisdiction: str | None = None
+    customer_class: str = "consumer"
+    exemption: str | None = None
+    """Why a customer owes less tax than others: a certificate, a VAT id."""

@@ -16,6 +16,7 @@ from wattledger.errors import BadInput
 from wattledger.ids import content_digest
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
@@ -87,11 +88,7 @@ def check_currency(path: str, value: str) -> None:
 
 def check_percent(path: str, value: str) -> None:
     """Raises BadInput when ``value`` is no exact percentage from 0 to 100."""
-    try:
-        number = Decimal(value)
-    except ArithmeticError:
-        raise BadInput(path, value, "a percentage such as 9.5") from None
-    if not number.is_finite() or not 0 <= number <= 100 or number != round(number, 6):
+    if not _PERCENT.fullmatch(value) or Decimal(value) > 100:
         raise BadInput(path, value, "a percentage from 0 to 100 with 6 decimal places at most")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sample_config import whole
 from wattledger.config import parse, versions
-from wattledger.contract import Contract, Decision, Reason, Route
+from wattledger.contract import Contract, Decision, Reason, Route, TaxTerm
 from wattledger.entitlements import Directory, Snapshot, decide, make_contract
 from wattledger.section import Activation
 
@@ -55,6 +55,7 @@ def test_a_decision_says_on_what_it_was_taken() -> None:
     assert decide(state, "acme-1", "D-1", NOW) == Decision(
         accepted=True, reason=Reason.ACCEPTED, token="acme-1", decided_at=NOW,
         known_seq=state.seq, account_id="acme", plan_id="fleet", route=Route.INVOICE,
+        choice=("Tariff 'cheap': plan Fleet has its own at site Depot.",),
     )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def test_a_decision_says_on_what_it_was_taken() -> None:
     [
         ("ANN", "standard", Reason.NO_TARIFF),
         ("ANN", "cheap", Reason.ACCEPTED),
-        ("ACME-1", "cheap", Reason.NO_TARIFF),  # the fleet's own tariff at the depot
+        ("ACME-1", "cheap", Reason.ACCEPTED),  # the fleet's own tariff there; the site's is left
         ("ACME-1", "standard", Reason.ACCEPTED),
     ],
 )
@@ -88,6 +89,8 @@ def test_a_card_contract_names_the_card_and_the_processor() -> None:
         tax_name="Sales tax", tax_percent="8.875", as_of=NOW, known_at=NOW, known_seq=state.seq,
         account_id="ann", plan_id="walk-up", processor_id="stripe", payment_method="pm_1",
         customer="cus_1", shortfall="debt", power_w=22_000,
+        choice=("Tariff 'standard': the tariff of site Depot.",),
+        taxes=(TaxTerm("Sales tax", "8.875"),), discounts=(),
     )  # fmt: skip
 
 

@@ -3,20 +3,53 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
-from wattledger.contract import Contract, Decision, Reason, Route
+import msgspec
+
+from wattledger.contract import (
+    AllowanceTerm,
+    Contract,
+    Decision,
+    DiscountTerm,
+    FeeTaxTerm,
+    FeeTerm,
+    Reason,
+    Route,
+    TaxTerm,
+)
+from wattledger.entitlements import offers
 from wattledger.entitlements.directory import Snapshot
-from wattledger.entitlements.model import Account, Plan
+from wattledger.entitlements.model import Account, ChargePoint, Plan, RouteFee, Site
+from wattledger.entitlements.offers import Asked
+from wattledger.entitlements.taxation import Buyer, taxes_of
+from wattledger.tariffs.model import Dimension
 
 
-def decide(snapshot: Snapshot, token: str, charge_point_id: str, now: datetime) -> Decision:
+def decide(
+    snapshot: Snapshot,
+    token: str,
+    charge_point_id: str,
+    now: datetime,
+    *,
+    at: datetime | None = None,
+    connector_id: int | None = None,
+    route: Route | None = None,
+) -> Decision:
     """May ``token`` charge at ``charge_point_id``? Never a call to anybody.
 
-    OCPP 1.6 Authorize names no connector, so the tariff is looked for at the start again.
+    ``at`` is when the session starts, if not now; ``route`` overrides the plan's. OCPP 1.6
+    Authorize names no connector: one tariff, on whichever connector, is enough then, and it is
+    looked for at the start again.
     """
     account = snapshot.account_of(token)
     plan = snapshot.plan(account.plan) if account else None
-    reason = _reason(snapshot, account, plan, charge_point_id)
+    place = snapshot.place_of(charge_point_id)
+    asked = None
+    if place is not None:
+        asked = _asked(place, plan, route, connector_id, at or now)
+    reason = _reason(snapshot, account, plan, asked)
+    choice = offers.choose(snapshot, asked) if asked else None
     return Decision(
         accepted=reason is Reason.ACCEPTED,
         reason=reason,
@@ -26,29 +59,38 @@ def decide(snapshot: Snapshot, token: str, charge_point_id: str, now: datetime) 
         account_id=account.id if account else None,
         plan_id=plan.id if plan else None,
         route=plan.route if plan else Route.NONE,
+        choice=choice.said if choice else (),
     )
 
 
+def _asked(
+    place: tuple[Site, ChargePoint],
+    plan: Plan | None,
+    route: Route | None,
+    connector_id: int | None,
+    at: datetime,
+) -> Asked:
+    """A refused token is asked for by its plan's route: it gets the plan's tariff too."""
+    usual = plan.route if plan else Route.NONE
+    return Asked(*place, plan=plan, route=route or usual, connector_id=connector_id, at=at)
+
+
 def _reason(
-    snapshot: Snapshot, account: Account | None, plan: Plan | None, charge_point_id: str
+    snapshot: Snapshot, account: Account | None, plan: Plan | None, asked: Asked | None
 ) -> Reason:
-    place = snapshot.place_of(charge_point_id)
-    if place is None:
+    if asked is None:
         return Reason.UNKNOWN_LOCATION
     if account is None or plan is None:
         return Reason.UNKNOWN_TOKEN
     if account.blocked:
         return Reason.BLOCKED
-    if plan.route is Route.CARD and (account.payment_method is None or place[0].processor is None):
+    if plan.route is Route.CARD and (
+        account.payment_method is None or asked.site.processor is None
+    ):
         return Reason.NO_PAYMENT_METHOD
-    if snapshot.digest("tariff", tariff_of(place[0].id, place[0].tariff, plan)) is None:
+    if not offers.can_choose(snapshot, asked):
         return Reason.NO_TARIFF
     return Reason.ACCEPTED
-
-
-def tariff_of(site_id: str, site_tariff: str, plan: Plan | None) -> str:
-    """The plan's tariff at this site where it has one, else the site's."""
-    return plan.tariffs.get(site_id, site_tariff) if plan else site_tariff
 
 
 def make_contract(
@@ -59,6 +101,7 @@ def make_contract(
     as_of: datetime,
     known_at: datetime,
     route: Route | None = None,
+    connector_id: int | None = None,
 ) -> Contract:
     """What the session will be billed by. ``route`` overrides the plan's (external sessions).
 
@@ -69,25 +112,24 @@ def make_contract(
     place = snapshot.place_of(charge_point_id)
     if place is None:
         raise LookupError(f"charge point {charge_point_id} stands at no site at {as_of}")
-    site, point = place
-    entity = snapshot.entity(site.entity)
     plan = snapshot.plan(decision.plan_id) if decision.plan_id else None
     account = snapshot.account_of(decision.token)
-    tariff_id = tariff_of(site.id, site.tariff, plan)
-    digest = snapshot.digest("tariff", tariff_id)
-    if entity is None or digest is None:
+    asked = _asked(place, plan, route, connector_id, as_of)
+    site, point = place
+    entity = snapshot.entity(site.entity)
+    choice = offers.choose(snapshot, asked)
+    if entity is None or choice is None:
         raise LookupError(f"no tariff or entity is in force for site {site.id} at {as_of}")
     chosen = (route or decision.route) if decision.accepted else Route.NONE
-    refused_shortfall = snapshot.policies.refused_energy
-    return Contract(
+    contract = Contract(
         entity_id=entity.id,
         site_id=site.id,
         time_zone=site.time_zone,
         entity_time_zone=entity.time_zone,
         currency=entity.currency,
         route=chosen,
-        tariff_id=tariff_id,
-        tariff_digest=digest,
+        tariff_id=choice.tariff_id,
+        tariff_digest=choice.digest,
         tax_name=site.tax_name,
         tax_percent=site.tax_percent,
         as_of=as_of,
@@ -99,7 +141,65 @@ def make_contract(
         processor_id=site.processor if chosen is Route.CARD else None,
         payment_method=account.payment_method if account and chosen is Route.CARD else None,
         customer=account.customer if account and chosen is Route.CARD else None,
-        shortfall=account.shortfall if account and decision.accepted else refused_shortfall,
+        shortfall=snapshot.policies.refused_energy,
         power_w=point.power_w,
         refused=None if decision.accepted else decision.reason,
+        choice=choice.said,
     )
+    if account and decision.accepted:
+        contract = msgspec.structs.replace(contract, shortfall=account.shortfall)
+    return _with_terms(snapshot, contract, asked._replace(route=chosen), account)
+
+
+def _with_terms(
+    snapshot: Snapshot, contract: Contract, asked: Asked, account: Account | None
+) -> Contract:
+    """What beside the tariff makes the price, as plain data: nothing of it is read live again."""
+    site, plan = asked.site, asked.plan
+    buyer = Buyer(account.customer_class, account.exemption) if account else Buyer()
+    taxes = taxes_of(site, buyer, snapshot.rules, asked.local.date(), asked.point.power_w)
+    return msgspec.structs.replace(
+        contract,
+        taxes=taxes,
+        discounts=_discounts(plan, site),
+        fees=tuple(_fee(fee, taxes) for fee in offers.fees_of(snapshot, asked)),
+        allowances=_allowances(plan),
+        jurisdiction=site.jurisdiction,
+        customer_class=buyer.customer.value,
+        exemption=buyer.exemption,
+    )
+
+
+def _discounts(plan: Plan | None, site: Site) -> tuple[DiscountTerm, ...]:
+    """What is unlimited here first: of several the first that names a dimension counts."""
+    if plan is None:
+        return ()
+    found = []
+    if site.id in plan.unlimited_sites:
+        words = f"{plan.name}, unlimited at {site.name}"
+        found.append(DiscountTerm("100", tuple(plan.unlimited), words))
+    if Decimal(plan.discount_percent):
+        found.append(DiscountTerm(plan.discount_percent, tuple(plan.discount_on)))
+    return tuple(found)
+
+
+def _fee(fee: RouteFee, taxes: tuple[TaxTerm, ...]) -> FeeTerm:
+    """A fee that names no taxes is taxed as a price per session is."""
+    if fee.taxes is not None:
+        return FeeTerm(
+            fee.text, fee.amount, tuple(FeeTaxTerm(t.name, t.percent, t.stack) for t in fee.taxes)
+        )
+    on_a_price = [tax for tax in taxes if tax.percent is not None]
+    if not any(tax.dimensions for tax in on_a_price):
+        return FeeTerm(fee.text, fee.amount)
+    own = tuple(
+        FeeTaxTerm(tax.name, tax.percent or "0", tax.stack)
+        for tax in on_a_price
+        if not tax.exempt and (not tax.dimensions or Dimension.FLAT in tax.dimensions)
+    )
+    return FeeTerm(fee.text, fee.amount, own)
+
+
+def _allowances(plan: Plan | None) -> tuple[AllowanceTerm, ...]:
+    given = plan.allowance if plan else ()
+    return tuple(AllowanceTerm(each.dimension, each.quantity, each.text) for each in given)

@@ -15,10 +15,36 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from wattledger.entitlements.model import Account, ChargePoint, Entity, Plan, Policies, Site
+from wattledger.entitlements.model import (
+    Account,
+    ChargePoint,
+    Entity,
+    Offer,
+    Plan,
+    Policies,
+    RouteFee,
+    Site,
+)
 from wattledger.section import Activation, Section
+from wattledger.tariffs import Tariff, read_tariff
+from wattledger.tariffs.jurisdictions import Jurisdiction, Rules
 
 S = TypeVar("S", bound=Section)
+OFFERS, FEES, JURISDICTION = "offers", "fees", "jurisdiction"
+"""Kinds of versions. All offers are one version, since their order counts, and so are all fees;
+of a jurisdiction only its taxes are kept: its rules are asked before anything is published."""
+
+
+class OfferList(Section, frozen=True):
+    """The offers in force, the first that matches first."""
+
+    offer: tuple[Offer, ...] = ()
+
+
+class FeeList(Section, frozen=True):
+    """The fees in force."""
+
+    fee: tuple[RouteFee, ...] = ()
 
 
 class Snapshot:
@@ -28,6 +54,7 @@ class Snapshot:
         self.seq = seq
         self._in_force = in_force
         self._typed: dict[tuple[str, str], Any] = {}
+        self._tariffs: dict[str, Tariff | None] = {}
 
     def get(self, kind: str, key: str, section: type[S]) -> S | None:
         """The configured ``kind`` with this key, or None."""
@@ -61,6 +88,36 @@ class Snapshot:
     @cached_property
     def _by_charge_point(self) -> dict[str, tuple[Site, ChargePoint]]:
         return {c.id: (s, c) for s in self.all("site", Site) for c in s.charge_points}
+
+    @cached_property
+    def offers(self) -> tuple[Offer, ...]:
+        """Which tariff for whom, in order."""
+        found = self.get(OFFERS, OFFERS, OfferList)
+        return found.offer if found else ()
+
+    @cached_property
+    def fees(self) -> tuple[RouteFee, ...]:
+        """What ways of paying add."""
+        found = self.get(FEES, FEES, FeeList)
+        return found.fee if found else ()
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The taxes that the operator states, beside those we ship."""
+        own = [
+            msgspec.convert(entry.body, Jurisdiction)
+            for (kind, _), entry in sorted(self._in_force.items())
+            if kind == JURISDICTION
+        ]
+        return Rules(own, checked=False)
+
+    def tariff(self, tariff_id: str) -> Tariff | None:
+        """A tariff by id."""
+        if tariff_id not in self._tariffs:
+            entry = self._in_force.get(("tariff", tariff_id))
+            body = entry.body if entry else None
+            self._tariffs[tariff_id] = read_tariff(body, f"$.tariff.{tariff_id}") if body else None
+        return self._tariffs[tariff_id]
 
     def account_of(self, token: str) -> Account | None:
         """Whose token this is."""

@@ -18,6 +18,7 @@ from wattledger.ids import content_digest, derive
 from wattledger.ingest import anomalies
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
+from wattledger.money import format_minor
 from wattledger.payments import plan
 from wattledger.payments import store as payments
 from wattledger.payments.store import Part, Payment
@@ -25,15 +26,16 @@ from wattledger.pipeline import tell
 from wattledger.pipeline.collect import capture, owe, release
 from wattledger.pipeline.end import idle_counts_on
 from wattledger.pipeline.world import World
-from wattledger.rating import Charge, Terms, encode, price
+from wattledger.rating import Charge, Draw, Terms, encode, price
 from wattledger.sessions import Anomaly
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
 
 
-async def bill(world: World, session_id: str) -> str:
+async def bill(world: World, session_id: str, draws: tuple[Draw, ...] = ()) -> str:
     """Price an ended session and book it; the state it is in afterwards.
 
+    ``draws`` is what it gets of its plan's allowances; nobody counts them yet, so it gets none.
     What can't be priced safely is held with its reason. Called again it changes nothing.
     """
     now = world.now
@@ -45,7 +47,7 @@ async def bill(world: World, session_id: str) -> str:
         if row.bill_due_at > tx.now:
             return row.state
         try:
-            charge = await _priced(tx, world, row)
+            charge = await _priced(tx, world, row, draws)
         except CantPrice as error:
             await _hold(tx, row, error.code, str(error))
             return "held"
@@ -77,7 +79,9 @@ async def hold_failed(world: World, session_id: str, why: str) -> None:
         )
 
 
-async def _priced(tx: Transaction, world: World, row: SessionRow) -> Charge:
+async def _priced(
+    tx: Transaction, world: World, row: SessionRow, draws: tuple[Draw, ...]
+) -> Charge:
     tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
     counts_on = idle_counts_on(tariff)
     found = await sessions.delivery(tx.conn, row.id, idle_after_stop=counts_on)
@@ -85,7 +89,14 @@ async def _priced(tx: Transaction, world: World, row: SessionRow) -> Charge:
         raise CantPrice(found.code, found.message)
     if counts_on and row.source == "ocpp1.6" and row.ended_at == row.stopped_at:
         await _without_unplug(tx, row)
-    return price(found, tariff, Terms.of(row.contract))
+    charge = price(found, tariff, Terms.of(row.contract, draws))
+    if charge.total_minor < 0 and row.contract.route is not Route.FREE:
+        raise CantPrice(
+            "total_below_zero",
+            f"session {row.id} comes to {format_minor(charge.total_minor, charge.currency)}: no "
+            "way of collecting pays a driver; settle it by hand, or give the tariff a min_price",
+        )
+    return charge
 
 
 async def _without_unplug(tx: Transaction, row: SessionRow) -> None:

@@ -218,7 +218,11 @@ def _agreed(
 ) -> tuple[Decision, Contract]:
     """Who pays, as of the session's start, and by what."""
     at = session.started_at
-    decision = decide(snapshot, session.token, session.charge_point_id, now)
+    connector_id, route = session.connector_id, Route.EXTERNAL if session.external else None
+    decision = decide(
+        snapshot, session.token, session.charge_point_id, now, at=at, connector_id=connector_id,
+        route=route,
+    )  # fmt: skip
     if decision.reason in _NOBODY_PAYS:
         if session.external is None:
             # Not ours to write off: whoever sent it can say who pays.
@@ -232,8 +236,8 @@ def _agreed(
         decision = msgspec.structs.replace(decision, accepted=True, reason=Reason.ACCEPTED)
     try:
         contract = make_contract(
-            snapshot, decision, session.charge_point_id, as_of=at, known_at=now,
-            route=Route.EXTERNAL if session.external else None,
+            snapshot, decision, session.charge_point_id, as_of=at, known_at=now, route=route,
+            connector_id=connector_id,
         )  # fmt: skip
     except LookupError as error:
         raise BadInput(

@@ -45,7 +45,10 @@ async def start(world: World, charge_point_id: str, message: v16.StartTransactio
     at = clocks.believed(said, now)
     policies = (await world.snapshot(now)).policies
     snapshot = await world.snapshot(at)
-    decision = decide(snapshot, message.id_tag, charge_point_id, now)
+    connector_id = message.connector_id
+    decision = decide(
+        snapshot, message.id_tag, charge_point_id, now, at=at, connector_id=connector_id
+    )
     session_id = from_ocpp16.session_id(charge_point_id, message, said)
     async with world.work.transaction("start", now=now) as tx:
         known = await sessions.get(tx.conn, session_id)
@@ -53,7 +56,10 @@ async def start(world: World, charge_point_id: str, message: v16.StartTransactio
             return Started(known.transaction_id, known.contract.refused or Reason.ACCEPTED)
         await record(tx, decision, charge_point_id, "start")
         try:
-            contract = make_contract(snapshot, decision, charge_point_id, as_of=at, known_at=now)
+            contract = make_contract(
+                snapshot, decision, charge_point_id, as_of=at, known_at=now,
+                connector_id=connector_id,
+            )  # fmt: skip
         except LookupError as error:
             return await _without_contract(tx, charge_point_id, session_id, message, str(error))
         contract = _with_hold(snapshot, contract, offline=now - at > OFFLINE_AFTER)

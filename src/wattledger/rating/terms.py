@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from wattledger.contract import Contract
+from wattledger.contract import Contract, DiscountTerm, FeeTerm, TaxTerm
 from wattledger.tariffs.model import Dimension, TaxRate
 
 
@@ -12,7 +12,8 @@ class Tax(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tax that the place knows and the tariff does not.
 
     Either ``percent`` of the price of ``dimensions`` (none listed: all of them), or ``per_kwh`` in
-    major units on all energy delivered, whatever it was sold by (an excise). Rates of a higher
+    major units for every ``unit_kwh`` kWh delivered, whatever they were sold by (an excise; a part
+    of them is a part of it). Rates of a higher
     ``stack`` are on the price with the lower ones in it. ``exempt`` says why it is not charged:
     the bill then shows it with nothing.
     """
@@ -23,13 +24,16 @@ class Tax(msgspec.Struct, frozen=True, omit_defaults=True):
     stack: int = 0
     dimensions: tuple[Dimension, ...] = ()
     exempt: str | None = None
+    unit_kwh: int = 1
 
 
 class Discount(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Taken off the price of ``dimensions`` (none listed: all), before caps and before tax."""
+    """Taken off the price of ``dimensions`` (none listed: all), before caps and before tax. Of
+    several the first that names a dimension is its; ``text`` says by what, if not by the plan."""
 
     percent: str
     dimensions: tuple[Dimension, ...] = ()
+    text: str | None = None
 
 
 class Draw(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,7 +55,9 @@ class Fee(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Assessed(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an external tax engine answered for one dimension's net: amounts in minor units."""
+    """What an external tax engine answered for one dimension's net: amounts in minor units.
+
+    ``dimension`` is a line's, as ``rating.assessment`` names it."""
 
     dimension: str
     name: str
@@ -63,7 +69,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     """All of them. Percents and amounts are plain decimals as text.
 
     ``plan`` names where a discount comes from, in words for the driver; ``choice`` says why this
-    tariff was chosen. ``assessed`` replaces every other tax (see ``rating.tax``).
+    tariff was chosen. ``assessed`` replaces every other tax (see ``rating.assessment``).
     ``payment_brand`` and ``payment_recognition`` are what OCPP 2.1's fixed fees may ask for.
     """
 
@@ -89,8 +95,45 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     @classmethod
-    def of(cls, contract: Contract) -> Terms:
-        """What a session was promised beside its tariff."""
-        return cls.simple(
+    def of(cls, contract: Contract, draws: tuple[Draw, ...] = ()) -> Terms:
+        """What a session was promised beside its tariff. ``draws`` are what it gets of the plan's
+        allowances: whoever books sessions one after the other knows."""
+        simple = cls.simple(
             contract.tax_name, contract.tax_percent, contract.discount_percent, contract.plan_id
         )
+        taxes, discounts = contract.taxes, contract.discounts
+        return msgspec.structs.replace(
+            simple,
+            taxes=simple.taxes if taxes is None else tuple(map(_tax, taxes)),
+            discounts=simple.discounts if discounts is None else tuple(map(_discount, discounts)),
+            draws=draws,
+            fees=tuple(map(_fee, contract.fees)),
+            choice=contract.choice,
+        )
+
+
+def _dimensions(names: tuple[str, ...]) -> tuple[Dimension, ...]:
+    return tuple(Dimension(name) for name in names)
+
+
+def _tax(term: TaxTerm) -> Tax:
+    return Tax(
+        name=term.name,
+        percent=term.percent,
+        per_kwh=term.per_kwh,
+        unit_kwh=term.unit_kwh,
+        stack=term.stack,
+        dimensions=_dimensions(term.dimensions),
+        exempt=term.exempt,
+    )
+
+
+def _discount(term: DiscountTerm) -> Discount:
+    return Discount(term.percent, _dimensions(term.dimensions), term.text)
+
+
+def _fee(term: FeeTerm) -> Fee:
+    taxes = None
+    if term.taxes is not None:
+        taxes = tuple(TaxRate(tax.name, tax.percent, tax.stack) for tax in term.taxes)
+    return Fee(term.text, term.amount, taxes)

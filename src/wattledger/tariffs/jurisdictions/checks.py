@@ -39,20 +39,22 @@ def check(
     ad_hoc: bool = True,
     programmes: tuple[str, ...] = (),
     discount_percent: str = "0",
+    discount_on: tuple[Dimension, ...] = (),
     rules: Rules | None = None,
 ) -> tuple[Finding, ...]:
     """What the rules have against selling by ``tariff`` there, on that day, at that power.
 
     ``on`` None asks the rules that have no end, ``power_w`` None those of every power, of which
-    the ones that depend on it warn only. ``discount_percent`` is taken off the prices first. What
-    is verified is an error, everything else a warning. An unknown place has no rules: a warning.
+    the ones that depend on it warn only. ``discount_percent`` is taken off the prices of
+    ``discount_on`` (none listed: of all) first. What is verified is an error, everything else a
+    warning. An unknown place has no rules: a warning.
     """
     rules = rules or Rules()
     found = [*unknown(rules, jurisdiction, programmes)]
     sold = Sold.AD_HOC if ad_hoc else Sold.CONTRACT
     for rule in rules.rules_for(jurisdiction, on, power_w, programmes, sold):
         banded = power_w is None and (rule.min_power_w, rule.max_power_w) != (None, None)
-        for code, path, what in _against(rule, tariff, discount_percent):
+        for code, path, what in _against(rule, tariff, discount_percent, discount_on):
             found.append(
                 Finding(
                     code=code,
@@ -92,9 +94,11 @@ def unknown(
         )  # fmt: skip
 
 
-def _against(rule: Rule, tariff: Tariff, discount_percent: str) -> _Asked:
+def _against(
+    rule: Rule, tariff: Tariff, discount_percent: str, discount_on: tuple[Dimension, ...]
+) -> _Asked:
     yield from _dimensions(rule, tariff)
-    yield from _prices(rule, tariff, discount_percent)
+    yield from _prices(rule, tariff, discount_percent, discount_on)
     if rule.price_lock is PriceLock.SESSION_START:
         yield from _lock(tariff)
     if rule.grid_s is not None:
@@ -140,9 +144,12 @@ def _dimensions(rule: Rule, tariff: Tariff) -> _Asked:
             yield "component_missing", "$.elements", f"nothing is priced by {dimension}"
 
 
-def _prices(rule: Rule, tariff: Tariff, discount_percent: str) -> _Asked:
-    keep = 100 - Decimal(discount_percent)
+def _prices(
+    rule: Rule, tariff: Tariff, discount_percent: str, discount_on: tuple[Dimension, ...]
+) -> _Asked:
     for _, path, component in _components(tariff):
+        reduced = not discount_on or component.dimension in discount_on
+        keep = 100 - Decimal(discount_percent) if reduced else Decimal(100)
         unit = (rule.price_units or {}).get(component.dimension)
         if unit is Unit.MINUTE and not per_minute_is_plain(component):
             yield (
