@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import platform
 import statistics
 import sys
 import tempfile
@@ -13,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import cdr
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -78,7 +83,7 @@ CONFIG: dict[str, Any] = {
 
 def price_bench() -> tuple[float, float]:
     """(price() calls per second, hand-written calls per second)"""
-    tariff, terms = read_tariff(TARIFF, "$"), Terms("Tax", "8.875")
+    tariff, terms = read_tariff(TARIFF, "$"), Terms.simple("Tax", "8.875")
     start = NOW - timedelta(hours=8)
     readings = tuple(Reading(start + timedelta(minutes=10 * i), 370 * i) for i in range(31))
     stop = readings[-1].at
@@ -171,7 +176,7 @@ async def main() -> int:
             await _with(database, results)
         finally:
             database.close()
-    _show(results)
+    _show(results, _records(), _machine())
     return 0
 
 
@@ -196,6 +201,31 @@ async def _with(database: Database, results: dict[str, list[tuple[float, float]]
                 results[name].append(await run(i))
 
 
+def _records() -> dict[str, Any]:
+    """The CDR benches: they need no database."""
+    print("CDRs …", file=sys.stderr)
+    shapes = ((4, 3), (48, 48))
+    return {
+        "ratios": [cdr.ratio(*shape) for shape in shapes],
+        "without_warnings": [cdr.ratio(*shape, warnings=False) for shape in shapes],
+        "growth": cdr.growth(),
+    }
+
+
+def _machine() -> dict[str, str]:
+    cpu = ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+    return {
+        "python": platform.python_version(),
+        "msgspec": msgspec.__version__,
+        "cpu": cpu or platform.machine(),
+        "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
 def _rate(call: Callable[[], object], count: int) -> float:
     began = time.perf_counter()
     for _ in range(count):
@@ -203,7 +233,9 @@ def _rate(call: Callable[[], object], count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-def _show(results: dict[str, list[tuple[float, float]]]) -> None:
+def _show(
+    results: dict[str, list[tuple[float, float]]], records: dict[str, Any], machine: dict[str, str]
+) -> None:
     rows = {}
     for name, pairs in results.items():
         ratios = sorted(ours / floor for ours, floor in pairs)
@@ -215,14 +247,38 @@ def _show(results: dict[str, list[tuple[float, float]]]) -> None:
             "ratio_max": round(ratios[-1], 3),
         }
     if "--json" in sys.argv:
-        print(json.dumps(rows))
+        print(json.dumps({"machine": machine, **rows, "cdr": records}))
         return
+    console = Console()
     table = Table("Bench", "ours /s", "floor /s", "ours : floor", "spread", box=None)
     for name, row in rows.items():
         spread = f"{row['ratio_min']}–{row['ratio_max']}"
         table.add_row(name, f"{row['ours_per_s']:,}", f"{row['floor_per_s']:,}",
                       str(row["ratio"]), spread)  # fmt: skip
-    Console().print(table)
+    console.print(table)
+    _show_records(console, records)
+    console.print("\n" + ", ".join(f"{name} {value}" for name, value in machine.items()))
+
+
+def _show_records(console: Console, records: dict[str, Any]) -> None:
+    table = Table("CDR, JSON to result", "bytes", "ours µs", "decode µs", "times", "spread",
+                  "without warnings", box=None)  # fmt: skip
+    for row, bare in zip(records["ratios"], records["without_warnings"], strict=True):
+        table.add_row(
+            f"{row['periods']} periods, {row['elements']} elements",
+            f"{row['bytes']:,}",
+            str(row["ours_us"]),
+            str(row["floor_us"]),
+            str(row["ratio"]),
+            f"{row['ratio_min']}–{row['ratio_max']}",
+            f"{bare['ours_us']} µs, {bare['ratio']}",
+        )
+    console.print("", table)
+    table = Table("Growth", "µs a CDR", "µs to compile its tariff", box=None)
+    for row in records["growth"]:
+        shape = f"{row['periods']} periods, {row['elements']} elements"
+        table.add_row(shape, f"{row['price_us']:,}", f"{row['compile_us']:,}")
+    console.print("", table)
 
 
 if __name__ == "__main__":

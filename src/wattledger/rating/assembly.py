@@ -9,11 +9,12 @@ from math import lcm
 import msgspec
 
 from wattledger.rating import words
-from wattledger.rating.compiled import BASE_UNITS, Compiled, Rate
+from wattledger.rating.compiled import Compiled
 from wattledger.rating.drafts import Draft
 from wattledger.rating.model import Line, LineKind
 from wattledger.rating.notices import NOTICES, Notice
 from wattledger.rating.notices import ORDER as NOTICE_ORDER
+from wattledger.rating.rates import BASE_UNITS, Rate
 from wattledger.rating.sections import Section
 from wattledger.rating.sums import Exact, Sums
 from wattledger.tariffs.model import TaxIncluded
@@ -47,17 +48,25 @@ class Bill:
         self.main = compiled[0]
         self.tariff = self.main.tariff
         self.policies = self.tariff.policies
-        denominator = self.main.denominator
-        if len(compiled) > 1:
-            denominator = lcm(*(each.denominator for each in compiled))
-        self.factors = [denominator // each.denominator for each in compiled]
-        self.sums = Sums(denominator * header.scale, self.tariff.currency, self.policies)
+        if len(compiled) == 1:
+            self.factors = [1]
+            known = self.main.sums.get(header.scale)
+            if known is None:
+                whole = self.main.denominator * header.scale
+                known = Sums(whole, self.tariff.currency, self.policies)
+                self.main.sums[header.scale] = known
+            self.sums = known
+        else:
+            common = lcm(*(each.denominator for each in compiled))
+            self.factors = [common // each.denominator for each in compiled]
+            self.sums = Sums(common * header.scale, self.tariff.currency, self.policies)
         self.lines: list[Line] = []
         # Exact, over the sums' whole.
         self.before: Exact = 0
         self.after: Exact = 0
         self.taxes: dict[tuple[str, str], Exact] = {}
-        self.by_rate: dict[Taxes, list[Exact]] = {}
+        by_rate = self.policies.rounding_level is RoundingLevel.TAX_RATE
+        self.by_rate: dict[Taxes, list[Exact]] | None = {} if by_rate else None
         # What the lines say, rounded.
         self.net = 0
         self.total = 0
@@ -88,7 +97,7 @@ class Bill:
         billed = draft.quantity + draft.step_quantity
         weight = billed * self.factors[draft.tariff]
         before, after = rate.before * weight, rate.after * weight
-        net, tax, total = self.sums.sides(before, after)
+        net, tax, total = self.sums.whole_sides(before, after)
         # By position: this is made for every line of every charge.
         self.lines.append(
             Line(
@@ -97,12 +106,19 @@ class Bill:
                 rate.element, draft.step_quantity, draft.step_total, "", tuple(draft.uses),
             )
         )  # fmt: skip
-        for part, share in rate.parts:
-            key = (part.name, part.percent)
-            self.taxes[key] = self.taxes.get(key, 0) + share * weight
-            if part.exempt:
-                self.exempt[key] = part.exempt
-        self._sum(before, after, rate.taxes, net, total, rate.stream)
+        taxes = self.taxes
+        for key, share in rate.shares:
+            taxes[key] = taxes.get(key, 0) + share * weight
+        if rate.exempt:
+            self.exempt.update(rate.exempt)
+        if self.by_rate is None:
+            self.before += before
+            self.after += after
+            self.net += net
+            self.total += total
+            self.streams[rate.stream] += net
+        else:
+            self._sum(before, after, rate.taxes, net, total, rate.stream)
 
     def _sum(
         self, before: Exact, after: Exact, taxes: Taxes, net: int, total: int, stream: int
@@ -112,7 +128,7 @@ class Bill:
         self.net += net
         self.total += total
         self.streams[stream] += net
-        if self.policies.rounding_level is RoundingLevel.TAX_RATE:
+        if self.by_rate is not None:
             group = self.by_rate.setdefault(taxes, [0, 0])
             group[0] += before
             group[1] += after
@@ -134,7 +150,7 @@ class Bill:
 
     def _cap(self, last: Draft, rate: Rate, drafts: list[Draft]) -> None:
         compiled = self.compiled[last.tariff]
-        dimension = rate.component.dimension
+        dimension = rate.dimension
         if dimension not in compiled.caps:
             return
         before = after = 0
@@ -146,8 +162,7 @@ class Bill:
                 weight = (draft.quantity + draft.step_quantity) * factor_
                 before += each.before * weight
                 after += each.after * weight
-                for part, share in each.parts:
-                    key = (part.name, part.percent)
+                for key, share in each.shares:
                     shares_of[key] = shares_of.get(key, 0) + share * weight
         cap = compiled.caps[dimension] * factor_ * self.header.scale
         due = after if compiled.tariff.tax_included is TaxIncluded.YES else before
@@ -176,8 +191,8 @@ class Bill:
         )  # fmt: skip
         self._sum(before, after, taxes, net, total, stream)
 
-    def release(self, reason: str) -> None:
-        """The one line of a session that is not charged, with what energy there was."""
+    def release(self, reason: str, energy: int) -> None:
+        """The line that says what is not charged, with what energy there was."""
         self.lines.append(
             Line(
                 kind=LineKind.NOTICE,
@@ -185,7 +200,7 @@ class Bill:
                 net_minor=0,
                 tax_minor=0,
                 total_minor=0,
-                quantity=self.header.energy,
+                quantity=energy,
                 quantity_unit="Wh",
                 due=reason,
             )

@@ -12,7 +12,8 @@ from wattledger.errors import CantPrice
 from wattledger.rating.sections import second_of
 from wattledger.sessions.model import Delivery
 from wattledger.tariffs.model import Tariff
-from wattledger.tariffs.policies import Policies, TariffEnd, UnreadEnds
+from wattledger.tariffs.policies import Policies, UnreadEnds
+from wattledger.tariffs.validity import is_valid, validity_text
 
 # A delivery is cut at every clock time at which a price changes: a longer one is a clock's error,
 # and pricing it would keep everything else waiting for seconds.
@@ -49,6 +50,12 @@ def check(delivery: Delivery) -> ZoneInfo:
             "reservation_out_of_order",
             f"{name}: reserved from {utc_text(reserved.from_at)} to {utc_text(reserved.to_at)}; a "
             f"reservation ends when the session starts, {utc_text(delivery.started_at)}",
+        )
+    if reserved is not None and reserved.to_at - reserved.from_at > LONGEST:
+        raise CantPrice(
+            "too_long",
+            f"{name}: reserved from {utc_text(reserved.from_at)} to {utc_text(reserved.to_at)}, "
+            f"longer than {LONGEST.days} days: correct the times",
         )
     for one, other in pairwise(delivery.changes):
         if other.at < one.at:
@@ -157,23 +164,14 @@ def valid_tariff(tariffs: Sequence[Tariff], at: datetime, session_id: str) -> Ta
     for tariff in tariffs:
         if is_valid(tariff, at):
             return tariff
-    known = "; ".join(_validity(tariff) for tariff in tariffs) or "none was given"
+    known = "; ".join(validity_text(tariff) for tariff in tariffs) or "none was given"
     raise CantPrice(
         "no_valid_tariff",
         f"session {session_id}: no tariff is valid at its start, {utc_text(at)} ({known})",
     )
 
 
-def is_valid(tariff: Tariff, at: datetime) -> bool:
-    """From its first moment on, to its last by the policy (A13)."""
-    if tariff.valid_from is not None and at < tariff.valid_from:
-        return False
-    if tariff.valid_to is None or at < tariff.valid_to:
-        return True
-    return tariff.policies.tariff_end is TariffEnd.INCLUSIVE and at == tariff.valid_to
-
-
-def _validity(tariff: Tariff) -> str:
-    start = utc_text(tariff.valid_from) if tariff.valid_from else "always"
-    end = utc_text(tariff.valid_to) if tariff.valid_to else "further notice"
-    return f"{tariff.id!r} from {start} until {end}"
+def first_valid_last(tariffs: Sequence[Tariff], at: datetime) -> list[Tariff]:
+    """In an order in which the first that is valid overwrites all others of its id."""
+    others = [tariff for tariff in tariffs if not is_valid(tariff, at)]
+    return [*others, *(tariff for tariff in reversed(tariffs) if is_valid(tariff, at))]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from wattledger.rating.assembly import FEE, Bill
-from wattledger.rating.compiled import STREAMS
-from wattledger.rating.model import ENGINE, Charge, Line, LineKind, Period, TariffRef, TaxAmount
+from wattledger.rating.model import ENGINE, Charge, Line, LineKind, Period, TaxAmount
+from wattledger.rating.rates import STREAMS
 from wattledger.rating.sections import SECOND, Section
 from wattledger.rating.sums import Sides, spread
 from wattledger.sessions.model import Activity
@@ -31,7 +33,7 @@ def close(bill: Bill, free_reason: str | None = None) -> Charge:
         time_zone=header.time_zone,
         started_at=header.started_at,
         ended_at=header.ended_at,
-        tariffs=tuple([TariffRef(c.tariff.id, c.tariff.name) for c in bill.compiled]),
+        tariffs=tuple([compiled.ref for compiled in bill.compiled]),
         lines=tuple(bill.lines),
         periods=tuple([_period(section) for section in bill.sections]),
         net_minor=net,
@@ -54,11 +56,15 @@ def close(bill: Bill, free_reason: str | None = None) -> Charge:
 
 def _rounded(bill: Bill) -> Sides:
     level = bill.policies.rounding_level
+    before, after = bill.before, bill.after
     if level is RoundingLevel.TOTAL:
-        return bill.sums.sides(bill.before, bill.after)
+        if type(before) is int and type(after) is int:
+            return bill.sums.whole_sides(before, after)
+        return bill.sums.sides(before, after)
     if level is RoundingLevel.LINE:
         return bill.net, bill.total - bill.net, bill.total
-    groups = [bill.sums.sides(before, after) for before, after in bill.by_rate.values()]
+    by_rate = bill.by_rate or {}
+    groups = [bill.sums.sides(before, after) for before, after in by_rate.values()]
     net = sum(group[0] for group in groups)
     total = sum(group[2] for group in groups)
     return net, total - net, total
@@ -67,18 +73,18 @@ def _rounded(bill: Bill) -> Sides:
 def _tax_amounts(bill: Bill, tax_minor: int) -> tuple[TaxAmount, ...]:
     if not bill.taxes:
         return ()
-    amounts = spread(tax_minor, [bill.sums.round(exact) for exact in bill.taxes.values()])
-    return tuple(
-        [
-            TaxAmount(
-                name,
-                amount,
-                None if percent.endswith("/kWh") else percent,
-                bill.exempt.get((name, percent)),
-            )
-            for (name, percent), amount in zip(bill.taxes, amounts, strict=True)
-        ]
-    )
+    exact = list(bill.taxes.values())
+    amounts = [bill.sums.round(each) for each in exact]
+    if sum(amounts) != tax_minor:
+        largest = max(range(len(amounts)), key=lambda i: abs(Fraction(exact[i])))
+        amounts = spread(tax_minor, amounts, largest)
+    exempt = bill.exempt
+    found = []
+    for key, amount in zip(bill.taxes, amounts, strict=True):
+        name, percent = key
+        shown = None if not percent or percent.endswith("/kWh") else percent
+        found.append(TaxAmount(name, amount, shown, exempt.get(key) if exempt else None))
+    return tuple(found)
 
 
 def _period(section: Section) -> Period:

@@ -7,23 +7,19 @@ is divided until an amount is rounded.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 from fractions import Fraction
 from math import lcm
 
-from wattledger.errors import CantPrice
 from wattledger.money import exponent
-from wattledger.rating import weekly, words
-from wattledger.rating.conditions import Special, specials
-from wattledger.rating.model import LineKind
+from wattledger.rating import weekly
+from wattledger.rating.model import TariffRef
 from wattledger.rating.moments import (
     CELL,
     CHARGING_S,
-    DAY,
     ELAPSED_S,
     ENERGY_WH,
     IDLE_S,
@@ -32,82 +28,21 @@ from wattledger.rating.moments import (
     WEEK_SECOND,
     Moment,
 )
-from wattledger.rating.taxes import TaxPart, factor, of_component, percent_of
+from wattledger.rating.rates import Rate, exact_rate, whole_rate
+from wattledger.rating.sums import Sums
 from wattledger.rating.terms import Terms
 from wattledger.tariffs.model import (
-    Component,
     Dimension,
     Element,
     PriceLimit,
     PriceLock,
     Reservation,
-    Restrictions,
     Tariff,
-    TaxIncluded,
-    Unit,
 )
-from wattledger.tariffs.policies import IdleGrace, OneSidedTime, VatOmitted
 
-# How many Wh, seconds or sessions are in a unit.
-PER_UNIT = {Unit.KWH: 1000, Unit.MINUTE: 60, Unit.HOUR: 3600, Unit.SESSION: 1}
 _CACHE_MAX = 1024
-STREAMS = ("energy", "time", "idle", "fee")
-"""Where revenue goes: what the ledger books apart."""
-STREAM_OF = {
-    Dimension.ENERGY: 0,
-    Dimension.CHARGING_TIME: 1,
-    Dimension.RESERVATION_TIME: 1,
-    Dimension.IDLE_TIME: 2,
-    Dimension.FLAT: 3,
-    Dimension.RESERVATION_FLAT: 3,
-}
-BASE_UNITS = {
-    Dimension.ENERGY: "Wh",
-    Dimension.CHARGING_TIME: "s",
-    Dimension.IDLE_TIME: "s",
-    Dimension.RESERVATION_TIME: "s",
-    Dimension.FLAT: "session",
-    Dimension.RESERVATION_FLAT: "session",
-}
-ORDER = {
-    Dimension.RESERVATION_FLAT: 0,
-    Dimension.RESERVATION_TIME: 1,
-    Dimension.FLAT: 2,
-    Dimension.ENERGY: 3,
-    Dimension.CHARGING_TIME: 4,
-    Dimension.IDLE_TIME: 5,
-}
-"""Reservation, fee, energy, charging time, idle."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rate:
-    """A component's price per Wh, second or session, over the tariff's denominator.
-
-    It is in force where every check ``low <= moment[index] < high`` and every special holds.
-    """
-
-    element: int
-    component: Component
-    before: int
-    after: int
-    parts: tuple[tuple[TaxPart, int], ...]
-    discount_percent: str
-    checks: tuple[tuple[int, int, int], ...]
-    specials: tuple[Special, ...]
-    step: int
-    taxes: tuple[tuple[str, str], ...]
-    """Names and percents of ``parts``."""
-    text: str
-    """What the bill calls it."""
-    kind: LineKind
-    stream: int
-    """Its place in ``STREAMS``."""
-    unit: str
-    unit_price: str
-    base_unit: str
-    order: int
-    """Its place on a bill."""
+_EXPIRED = Reservation.EXPIRED
+Tables = dict[Dimension, tuple[tuple[Rate, ...], ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,11 +52,13 @@ class Compiled:
     tariff: Tariff
     terms: Terms
     denominator: int
-    tables: dict[Dimension, tuple[tuple[Rate, ...], ...]]
+    tables: Tables
     """For each dimension and cell of the week, the rates that may be in force, in order."""
-    expired: tuple[dict[Dimension, tuple[Rate, ...]], dict[Dimension, tuple[Rate, ...]]]
+    expired: tuple[Tables, Tables]
     """For a reservation that expired: its own rates, then those of one that was used."""
     cells: tuple[int, ...]
+    cell_ends: tuple[int, ...]
+    """Where each cell ends; beyond the week where there is only one."""
     caps: dict[Dimension, int]
     """Over ``denominator``."""
     clock_seconds: tuple[int, ...]
@@ -135,10 +72,13 @@ class Compiled:
     needs_kind: bool
     reads_clock: bool
     """Whether any price depends on the local clock, so that the time zone matters."""
-    watches: bool
-    """Whether a period of a record could run over a change of price."""
+    counts: bool
+    """Whether a price depends on what was counted so far: energy, time, charging time."""
     looks_back: bool
     """Whether something has to know how long an idle stretch becomes in the end."""
+    ref: TariffRef
+    sums: dict[int, Sums]
+    """How amounts are rounded, by the scale of the quantities: made when first asked for."""
     first_idle_s: int
     """The shortest idle time that some idle price waits for."""
 
@@ -152,61 +92,39 @@ class Compiled:
         Raises CantPrice where one asks for a measurement that is not there.
         """
         table = self.tables.get(dimension)
-        return None if table is None else first(table[at[CELL]], at)
-
-
-def first(rates: Iterable[Rate], at: Moment) -> Rate | None:
-    """The first of ``rates`` that is in force at that moment."""
-    for rate in rates:
-        for index, low, high in rate.checks:
-            if not low <= at[index] < high:
-                break
-        else:
-            for special in rate.specials:
-                if not special(at):
-                    break
-            else:
+        if table is None:
+            return None
+        for rate in table[at[CELL]]:
+            if rate.always or rate.matches(at):
                 return rate
-    return None
+        return None
 
 
-_compiled: OrderedDict[tuple[int, int], Compiled] = OrderedDict()
+_compiled: OrderedDict[tuple[int, Terms], Compiled] = OrderedDict()
 
 
 def compile_tariff(tariff: Tariff, terms: Terms) -> Compiled:
-    """Compiled once for the same two objects: they are found again by their identity, since even
-    the hash of a large tariff takes longer than pricing a session.
+    """Compiled once for the same tariff object under equal terms. The tariff is found again by its
+    identity, since even the hash of a large one takes longer than pricing a session.
 
     Raises BadInput for a percentage out of 0 to 100 in the terms, CantPrice where a policy
     refuses what the tariff leaves open.
     """
-    key = (id(tariff), id(terms))
+    key = (id(tariff), terms)
     known = _compiled.get(key)
-    if known is not None and known.tariff is tariff and known.terms is terms:
+    if known is not None and known.tariff is tariff:
         return known
     made = _compile(tariff, terms)
-    # The entry holds both objects, so their ids are not given to others while it is there.
+    # The entry holds the tariff, so that its id is not given to another while it is there.
     _compiled[key] = made
     if len(_compiled) > _CACHE_MAX:
         _compiled.popitem(last=False)
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class _Exact:
-    """A rate before it is brought to the common denominator."""
-
-    element: int
-    component: Component
-    before: Fraction
-    after: Fraction
-    parts: tuple[tuple[TaxPart, Fraction], ...]
-    discount_percent: str
-
-
 def _compile(tariff: Tariff, terms: Terms) -> Compiled:
     scale = 10 ** exponent(tariff.currency)
-    exact = [_exact(tariff, terms, i, c) for i, e in enumerate(tariff.elements)
+    exact = [exact_rate(tariff, terms, i, c) for i, e in enumerate(tariff.elements)
              for c in e.components]  # fmt: skip
     caps = {cap.dimension: Fraction(cap.amount) * scale for cap in tariff.caps}
     denominator = lcm(
@@ -214,18 +132,20 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
         *(share.denominator for rate in exact for _, share in rate.parts),
         *(cap.denominator for cap in caps.values()),
     )
-    rates = [_rate(tariff, rate, denominator) for rate in exact]
+    rates = [whole_rate(tariff, rate, denominator) for rate in exact]
     spans = [weekly.spans(e.restrictions, tariff.policies) for e in tariff.elements]
     cells = weekly.bounds(spans)
     restrictions = [element.restrictions for element in tariff.elements]
     checks = [check for rate in rates for check in rate.checks]
+    counts = any(index in (ENERGY_WH, ELAPSED_S, CHARGING_S) for index, _, _ in checks)
     return Compiled(
         tariff=tariff,
         terms=terms,
         denominator=denominator,
         tables=_tables(tariff.elements, rates, spans, cells),
-        expired=_expired(tariff.elements, rates),
+        expired=_expired(tariff.elements, rates, spans, cells),
         cells=cells,
+        cell_ends=(*cells[1:], weekly.WEEK_S) if len(cells) > 1 else (NEVER,),
         caps={dimension: int(cap * denominator) for dimension, cap in caps.items()},
         clock_seconds=_clock_seconds(tariff),
         wh_limits=_limits(checks, ENERGY_WH),
@@ -244,9 +164,10 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
             r.start_date or r.end_date or r.start_season or r.holiday is not None
             for r in restrictions
         ),
-        watches=len(cells) > 1
-        or any(index in (ENERGY_WH, ELAPSED_S, CHARGING_S) for index, _, _ in checks),
+        counts=counts,
         looks_back=any(index == IDLE_WHOLE_S for index, _, _ in checks),
+        ref=TariffRef(tariff.id, tariff.name),
+        sums={},
         first_idle_s=min(
             (
                 low
@@ -260,146 +181,52 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
     )
 
 
-def _exact(tariff: Tariff, terms: Terms, element: int, component: Component) -> _Exact:
-    percent, keep = "", Fraction(1)
-    for discount in terms.discounts:
-        if not discount.dimensions or component.dimension in discount.dimensions:
-            percent = discount.percent
-            keep = 1 - percent_of(percent, "$.terms.discount_percent")
-            break
-    scale = 10 ** exponent(tariff.currency)
-    price = Fraction(component.price) * scale * keep / PER_UNIT[component.unit]
-    if (
-        component.taxes is None
-        and not terms.taxes
-        and terms.assessed is None
-        and tariff.tax_included is not TaxIncluded.NOT_APPLICABLE
-        and tariff.policies.vat_omitted is VatOmitted.REFUSE
-    ):
-        raise CantPrice(
-            "tax_not_stated",
-            f"tariff {tariff.id!r}: element {element} says nothing of tax on its "
-            f"{component.dimension.value}, and neither do the terms: state a rate, 0 if there is "
-            "none, or set the policy vat_omitted=terms",
-        )
-    parts = of_component(tariff, terms, component)
-    whole = factor(parts)
-    before = price / whole if tariff.tax_included is TaxIncluded.YES else price
-    return _Exact(
-        element=element,
-        component=component,
-        before=before,
-        after=before * whole,
-        parts=tuple((part, before * part.share) for part in parts),
-        discount_percent=percent,
-    )
-
-
-def _rate(tariff: Tariff, exact: _Exact, denominator: int) -> Rate:
-    given = tariff.elements[exact.element].restrictions
-    dimension = exact.component.dimension
-    return Rate(
-        element=exact.element,
-        component=exact.component,
-        before=int(exact.before * denominator),
-        after=int(exact.after * denominator),
-        parts=tuple((part, int(share * denominator)) for part, share in exact.parts),
-        discount_percent=exact.discount_percent,
-        checks=tuple(_checks(tariff, exact.component, given)),
-        specials=specials(tariff, given),
-        step=exact.component.step,
-        taxes=tuple((part.name, part.percent) for part, _ in exact.parts),
-        text=words.line_text(dimension, tariff.elements[exact.element].name),
-        kind=LineKind(dimension.value),
-        stream=STREAM_OF[dimension],
-        unit=exact.component.unit.value,
-        unit_price=exact.component.price,
-        base_unit=BASE_UNITS[dimension],
-        order=ORDER[dimension],
-    )
-
-
-def _checks(
-    tariff: Tariff, component: Component, given: Restrictions
-) -> Iterator[tuple[int, int, int]]:
-    """What is restricted, as bounds on a moment's whole numbers."""
-    policies = tariff.policies
-    one_sided = bool(given.start_time) != bool(given.end_time)
-    if one_sided and policies.one_sided_time is OneSidedTime.REFUSE:
-        raise CantPrice(
-            "one_sided_time",
-            f"tariff {tariff.id!r}: an element has a start_time without an end_time, or the other "
-            "way round: give both, or set the policy one_sided_time=day_bounds",
-        )
-    if not weekly.is_continuous(given, policies) and (given.start_date or given.end_date):
-        yield (
-            DAY,
-            date.fromisoformat(given.start_date).toordinal() if given.start_date else 0,
-            date.fromisoformat(given.end_date).toordinal() if given.end_date else NEVER,
-        )
-    least_idle_s = given.min_idle_s or 0
-    if component.dimension is Dimension.IDLE_TIME:
-        least_idle_s = max(least_idle_s, policies.idle_grace_s)
-    if least_idle_s and policies.idle_grace is IdleGrace.WAIVE_IF_WITHIN:
-        yield IDLE_WHOLE_S, least_idle_s + 1, NEVER
-        least_idle_s = 0
-    limits = (
-        (ENERGY_WH, _wh(given.min_kwh), _wh(given.max_kwh)),
-        (ELAPSED_S, given.min_duration_s, given.max_duration_s),
-        (CHARGING_S, given.min_charging_s, given.max_charging_s),
-        (IDLE_S, least_idle_s, given.max_idle_s),
-    )
-    for index, low, high in limits:
-        if low or high is not None:
-            # Before anything was counted is still "below the maximum": V2G counts downwards.
-            yield index, low or -NEVER, NEVER if high is None else high
-
-
-def _wh(kwh: str | None) -> int | None:
-    return None if kwh is None else int(Fraction(kwh) * 1000)
-
-
 def _tables(
     elements: tuple[Element, ...],
     rates: list[Rate],
     spans: list[list[tuple[int, int]] | None],
     cells: tuple[int, ...],
-) -> dict[Dimension, tuple[tuple[Rate, ...], ...]]:
-    tables: dict[Dimension, tuple[tuple[Rate, ...], ...]] = {}
-    for dimension in Dimension:
-        mine = [
-            rate
-            for rate in rates
-            if rate.component.dimension is dimension
-            and elements[rate.element].restrictions.reservation is not Reservation.EXPIRED
-        ]
-        if mine:
-            tables[dimension] = tuple(
-                tuple(rate for rate in mine if weekly.holds(spans[rate.element], cell))
-                for cell in cells
-            )
-    return tables
+) -> Tables:
+    return _by_cell(
+        [r for r in rates if elements[r.element].restrictions.reservation is not _EXPIRED],
+        spans,
+        cells,
+    )
 
 
 def _expired(
-    elements: tuple[Element, ...], rates: list[Rate]
-) -> tuple[dict[Dimension, tuple[Rate, ...]], dict[Dimension, tuple[Rate, ...]]]:
+    elements: tuple[Element, ...],
+    rates: list[Rate],
+    spans: list[list[tuple[int, int]] | None],
+    cells: tuple[int, ...],
+) -> tuple[Tables, Tables]:
     """OCPI: an expired reservation is priced by RESERVATION_EXPIRES, and what that does not have
     by RESERVATION."""
+    own = [r for r in rates if elements[r.element].restrictions.reservation is _EXPIRED]
+    return _by_cell(own, spans, cells), _tables(elements, rates, spans, cells)
 
-    def of(accept: Callable[[Reservation | None], bool]) -> dict[Dimension, tuple[Rate, ...]]:
-        found: dict[Dimension, tuple[Rate, ...]] = {}
-        for rate in rates:
-            dimension = rate.component.dimension
-            if dimension in (Dimension.RESERVATION_TIME, Dimension.RESERVATION_FLAT) and accept(
-                elements[rate.element].restrictions.reservation
-            ):
-                found[dimension] = (*found.get(dimension, ()), rate)
-        return found
 
-    return (
-        of(lambda r: r is Reservation.EXPIRED),
-        of(lambda r: r is not Reservation.EXPIRED),
+def _by_cell(
+    rates: list[Rate], spans: list[list[tuple[int, int]] | None], cells: tuple[int, ...]
+) -> Tables:
+    tables: dict[Dimension, list[list[Rate]]] = {}
+    for rate in rates:
+        table = tables.setdefault(rate.dimension, [[] for _ in cells])
+        for place in _places(spans[rate.element], cells):
+            table[place].append(rate)
+    return {dimension: tuple(map(tuple, table)) for dimension, table in tables.items()}
+
+
+def _places(spans: list[tuple[int, int]] | None, cells: tuple[int, ...]) -> Iterable[int]:
+    """The cells that lie in the spans: every span begins and ends with one."""
+    if spans is None:
+        return range(len(cells))
+    return sorted(
+        {
+            place
+            for low, high in spans
+            for place in range(bisect_left(cells, low), bisect_left(cells, high))
+        }
     )
 
 

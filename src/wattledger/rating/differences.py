@@ -15,9 +15,23 @@ from wattledger.wire.ocpi.cdrs import Cdr
 def compare(cdr: Cdr, charge: Charge) -> tuple[Difference, ...]:
     """Where the record's totals are not ours, to half of the smallest unit (of money) or 0.0001
     (of energy and time, OCPI's places)."""
-    if cdr.total_cost is None and cdr.total_energy is None and cdr.total_parking_time is None:
+    before, after = cdr.before_taxes, cdr.after_taxes
+    places = exponent(charge.currency)
+    if (
+        (before is None or before.scaleb(places) == charge.net_minor)
+        and (after is None or after.scaleb(places) == charge.total_minor)
+        and cdr.total_parking_time is None
+        and _is_energy(cdr, charge)
+    ):
         return ()
     return tuple(_found(cdr, charge))
+
+
+def _is_energy(cdr: Cdr, charge: Charge) -> bool:
+    if cdr.total_energy is None:
+        return True
+    numerator, denominator = cdr.total_energy.as_integer_ratio()
+    return charge.energy * denominator == numerator * 1000 * charge.quantity_scale
 
 
 def _found(cdr: Cdr, charge: Charge) -> Iterator[Difference]:

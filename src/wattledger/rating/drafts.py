@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from wattledger.rating.compiled import Compiled, Rate, first
-from wattledger.rating.moments import IDLE_S, IDLE_WHOLE_S
+from wattledger.rating.compiled import Compiled
+from wattledger.rating.moments import CELL, IDLE_S, IDLE_WHOLE_S
 from wattledger.rating.notices import Notice
+from wattledger.rating.rates import Rate
 from wattledger.rating.sections import RESERVED, SECOND, WAITING, Section
 from wattledger.rating.terms import Draw
 from wattledger.sessions.model import Activity
@@ -50,11 +51,12 @@ class Gathering:
         self.compiled = compiled
         self.policies = policies
         self.priced: dict[Rate, Draft] = {}
-        self.notices: dict[tuple[Notice, Dimension | None, int], Draft] = {}
-        # In time order, for the steps: (draft or None where nothing prices it, quantity).
-        self.used: dict[Dimension, list[tuple[Draft | None, int]]] = {}
-        self._draws = {draw.dimension: draw for draw in draws}
-        self._left = {draw.dimension: draw.quantity * scale for draw in draws}
+        self.notices: dict[tuple[Notice, Draw | None, int], Draft] = {}
+        # Both for the steps: the drafts of a dimension, and how much of it nothing prices.
+        self.by_dimension: dict[Dimension, list[Draft]] = {}
+        self.unpriced: dict[Dimension, int] = {}
+        # With what is left of each; several of one dimension are used up one after the other.
+        self._draws = [(draw, [draw.quantity * scale]) for draw in draws]
         self._flat: dict[Dimension, set[Rate]] = {}
         self._scale = scale
 
@@ -70,19 +72,19 @@ class Gathering:
                 if section.energy:
                     self._note(index, section, Notice.FREE_ENERGY, section.energy)
                 continue
-            if section.activity == RESERVED:
+            if section.reserved is not None:
                 self._reserved(index, section)
-                continue
+                if section.activity == RESERVED:
+                    continue
             if not once or Dimension.FLAT not in self._flat:
                 rate = self.compiled[section.tariff].select(Dimension.FLAT, section.moment)
                 if rate is not None:
                     self._flat_once(index, section, Dimension.FLAT, rate)
-            if section.energy is not None:
-                self._energy(index, section, section.energy)
-            if section.charging is not None:
-                self._charging(index, section, section.charging)
+            self._used(index, section)
             if section.idle is not None:
                 self._idle(index, section, section.idle)
+            elif section.charging is not None:
+                continue
             elif section.activity == Activity.CHARGER_PAUSE:
                 self._note(index, section, Notice.PAUSE, self._length(section))
             elif section.activity == WAITING:
@@ -91,25 +93,26 @@ class Gathering:
     def _length(self, section: Section) -> int:
         return (section.to_at - section.from_at) // SECOND * self._scale
 
-    def _energy(self, index: int, section: Section, quantity: int) -> None:
-        compiled = self.compiled[section.tariff]
-        rate = compiled.select(Dimension.ENERGY, section.moment)
-        if rate is not None:
-            if quantity or section.charging is not None:
-                self._price(index, section, Dimension.ENERGY, rate, quantity)
-        elif quantity or (
-            section.charging is not None
-            and compiled.select(Dimension.CHARGING_TIME, section.moment) is None
-        ):
-            self._note(index, section, Notice.FREE_ENERGY, quantity)
-            self._unpriced(Dimension.ENERGY, quantity)
-
-    def _charging(self, index: int, section: Section, quantity: int) -> None:
-        rate = self.compiled[section.tariff].select(Dimension.CHARGING_TIME, section.moment)
-        if rate is not None:
-            self._price(index, section, Dimension.CHARGING_TIME, rate, quantity)
-        elif quantity:
-            self._unpriced(Dimension.CHARGING_TIME, quantity)
+    def _used(self, index: int, section: Section) -> None:
+        """Energy and charging time."""
+        compiled, at = self.compiled[section.tariff], section.moment
+        energy, charging = section.energy, section.charging
+        time_rate = None
+        if charging is not None:
+            time_rate = compiled.select(Dimension.CHARGING_TIME, at)
+        if energy is not None:
+            rate = compiled.select(Dimension.ENERGY, at)
+            if rate is not None:
+                if energy or charging is not None:
+                    self._price(index, section, rate, energy)
+            elif energy or (charging is not None and time_rate is None):
+                self._note(index, section, Notice.FREE_ENERGY, energy)
+                self._unpriced(Dimension.ENERGY, energy)
+        if charging is not None:
+            if time_rate is not None:
+                self._price(index, section, time_rate, charging)
+            elif charging:
+                self._unpriced(Dimension.CHARGING_TIME, charging)
 
     def _idle(self, index: int, section: Section, quantity: int) -> None:
         if section.after_stop and not self.policies.idle_after_stop:
@@ -118,7 +121,7 @@ class Gathering:
         compiled = self.compiled[section.tariff]
         rate = compiled.select(Dimension.IDLE_TIME, section.moment)
         if rate is not None:
-            self._price(index, section, Dimension.IDLE_TIME, rate, quantity)
+            self._price(index, section, rate, quantity)
             return
         measure = IDLE_WHOLE_S if compiled.looks_back else IDLE_S
         notice = Notice.FREE_IDLE
@@ -136,7 +139,7 @@ class Gathering:
                 continue
             priced = True
             if dimension is Dimension.RESERVATION_TIME:
-                self._price(index, section, dimension, rate, quantity)
+                self._price(index, section, rate, quantity)
             else:
                 self._flat_once(index, section, dimension, rate)
         if not priced:
@@ -147,9 +150,10 @@ class Gathering:
         if not section.expired:
             return compiled.select(dimension, section.moment)
         for rates in compiled.expired:
-            rate = first(rates.get(dimension, ()), section.moment)
-            if rate is not None:
-                return rate
+            table = rates.get(dimension)
+            for rate in table[section.moment[CELL]] if table else ():
+                if rate.matches(section.moment):
+                    return rate
         return None
 
     def _flat_once(self, index: int, section: Section, dimension: Dimension, rate: Rate) -> None:
@@ -161,37 +165,33 @@ class Gathering:
         draft.quantity = self._scale
         draft.uses.append((index, self._scale))
 
-    def _price(
-        self, index: int, section: Section, dimension: Dimension, rate: Rate, quantity: int
-    ) -> None:
-        if self._left:
-            quantity = self._included(index, section, dimension, quantity)
+    def _price(self, index: int, section: Section, rate: Rate, quantity: int) -> None:
+        if self._draws:
+            quantity = self._included(index, section, rate.dimension, quantity)
         draft = self.priced.get(rate)
         if draft is None:
             draft = self.priced[rate] = Draft(section.tariff, rate)
+            self.by_dimension.setdefault(rate.dimension, []).append(draft)
         draft.quantity += quantity
         draft.uses.append((index, quantity))
-        used = self.used.get(dimension)
-        if used is None:
-            used = self.used[dimension] = []
-        used.append((draft, quantity))
 
     def _unpriced(self, dimension: Dimension, quantity: int) -> None:
-        self.used.setdefault(dimension, []).append((None, quantity))
+        self.unpriced[dimension] = self.unpriced.get(dimension, 0) + quantity
 
     def _included(self, index: int, section: Section, dimension: Dimension, quantity: int) -> int:
         """What is left to price after the allowance took its part, the earliest first."""
-        taken = min(self._left.get(dimension, 0), quantity)
-        if taken <= 0:
-            return quantity
-        self._left[dimension] -= taken
-        self._note(index, section, Notice.INCLUDED, taken, self._draws[dimension])
-        return quantity - taken
+        for draw, left in self._draws:
+            taken = min(left[0], quantity) if draw.dimension == dimension else 0
+            if taken > 0:
+                left[0] -= taken
+                quantity -= taken
+                self._note(index, section, Notice.INCLUDED, taken, draw)
+        return quantity
 
     def _note(
         self, index: int, section: Section, notice: Notice, quantity: int, draw: Draw | None = None
     ) -> None:
-        key = (notice, draw.dimension if draw else None, section.tariff)
+        key = (notice, draw, section.tariff)
         draft = self.notices.get(key)
         if draft is None:
             draft = self.notices[key] = Draft(max(section.tariff, 0), None, notice, draw)
@@ -202,69 +202,71 @@ class Gathering:
 def apply_steps(gathering: Gathering, scale: int) -> None:
     """Round what was used to the steps of the last component in use (OCPI 2.2.1
     mod_cdrs_step_size): energy once, charging and idle time together once, reserved time once."""
-    used, policies = gathering.used, gathering.policies
-    energy = used.get(Dimension.ENERGY)
+    policies, by_dimension = gathering.policies, gathering.by_dimension
+    base = policies.step_base
+    energy = by_dimension.get(Dimension.ENERGY)
     if energy:
-        _round(energy, policies, policies.step_base, scale)
-    charging, idle = used.get(Dimension.CHARGING_TIME), used.get(Dimension.IDLE_TIME)
-    reserved = used.get(Dimension.RESERVATION_TIME)
+        _round(energy, gathering, scale, Dimension.ENERGY, base)
+    idle, charging = (
+        by_dimension.get(Dimension.IDLE_TIME),
+        by_dimension.get(Dimension.CHARGING_TIME),
+    )
+    reserved = by_dimension.get(Dimension.RESERVATION_TIME)
     if reserved and policies.step_reservation is StepReservation.WITH_TIME:
-        charging, reserved = [*reserved, *(charging or [])], None
-    if idle and _idle_takes_it(gathering, charging, idle):
-        _round(idle, policies, policies.step_idle, scale)
+        charging, reserved = [*(charging or ()), *reserved], None
+    if idle and _idle_takes_it(policies, charging or [], idle):
+        _round(idle, gathering, scale, Dimension.IDLE_TIME, policies.step_idle)
     elif charging:
-        _round(charging, policies, policies.step_base, scale)
+        _round(charging, gathering, scale, Dimension.CHARGING_TIME, base)
     if reserved:
-        _round(reserved, policies, policies.step_base, scale)
+        _round(reserved, gathering, scale, Dimension.RESERVATION_TIME, base)
 
 
-def _idle_takes_it(
-    gathering: Gathering,
-    charging: list[tuple[Draft | None, int]] | None,
-    idle: list[tuple[Draft | None, int]],
-) -> bool:
-    last_idle = _last_priced(idle)
-    if last_idle is None:
-        return False
-    last_charging = _last_priced(charging or [])
-    if last_charging is None or gathering.policies.step_time is StepTime.IDLE_IF_ANY:
-        return True
-    return last_idle.uses[-1][0] >= last_charging.uses[-1][0]
+def _idle_takes_it(policies: Policies, charging: list[Draft], idle: list[Draft]) -> bool:
+    last_idle, at = _last_used(idle)
+    if last_idle is None or policies.step_time is StepTime.IDLE_IF_ANY:
+        return last_idle is not None
+    return at >= _last_used(charging)[1]
 
 
-def _last_priced(used: list[tuple[Draft | None, int]]) -> Draft | None:
-    for draft, quantity in reversed(used):
-        if draft is not None and quantity:
-            return draft
-    return None
+def _last_used(drafts: list[Draft]) -> tuple[Draft | None, int]:
+    """The draft that was used last, and in which section."""
+    found, at = None, -1
+    for draft in drafts:
+        for index, quantity in reversed(draft.uses):
+            if index <= at:
+                break
+            if quantity:
+                found, at = draft, index
+                break
+    return found, at
 
 
 def _round(
-    used: list[tuple[Draft | None, int]], policies: Policies, base: StepBase, scale: int
+    drafts: list[Draft], gathering: Gathering, scale: int, dimension: Dimension, base: StepBase
 ) -> None:
     """What is missing to a whole step is billed at the last component's price; what is too much
     is taken off from the last use backwards."""
-    last = _last_priced(used)
+    last = _last_used(drafts)[0]
     if last is None or last.rate is None:
         return
     step = last.rate.step * scale
     if step <= 1:
         return
-    every = base is StepBase.ALL
     total = 0
-    for draft, quantity in used:
-        if every or draft is not None:
-            total += quantity
+    for draft in drafts:
+        total += draft.quantity
+    if base is StepBase.ALL:
+        total += gathering.unpriced.get(dimension, 0)
     beyond = total % step
     if not beyond or total < 0:
         return
-    last.step_total = total
-    if policies.step_rounding is StepRounding.UP:
+    if gathering.policies.step_rounding is StepRounding.UP:
+        last.step_total = total
         last.step_quantity += step - beyond
         return
-    for draft, quantity in reversed(used):
-        if draft is None:
-            continue
+    uses = [(index, quantity, draft) for draft in drafts for index, quantity in draft.uses]
+    for _, quantity, draft in sorted(uses, key=lambda use: -use[0]):
         taken = min(beyond, quantity)
         draft.step_quantity -= taken
         draft.step_total = total

@@ -10,18 +10,20 @@ from collections.abc import Sequence
 
 from wattledger.errors import CantPrice
 from wattledger.rating.assembly import Bill, Header
+from wattledger.rating.assessment import put_on
 from wattledger.rating.checks import check, check_ends, valid_tariff
 from wattledger.rating.closing import close
 from wattledger.rating.compiled import Compiled, compile_tariff
 from wattledger.rating.drafts import Draft, Gathering, apply_steps
 from wattledger.rating.extras import fees, limit
 from wattledger.rating.model import Charge, LineKind
-from wattledger.rating.moments import LocalClock
+from wattledger.rating.moments import CELL, DAY, LocalClock, Moment
 from wattledger.rating.periods import sections
+from wattledger.rating.rates import Rate
 from wattledger.rating.sections import RESERVED, Section, second_of
 from wattledger.rating.terms import Terms
 from wattledger.sessions.model import Delivery
-from wattledger.tariffs.model import Dimension, Tariff
+from wattledger.tariffs.model import Tariff
 from wattledger.tariffs.policies import Policies, ZeroEnergy
 
 __all__ = ["charge_of", "price"]
@@ -43,8 +45,10 @@ def price(
     chosen = valid_tariff(given, delivery.started_at, delivery.session_id)
     warnings = check_ends(delivery, chosen.policies)
     compiled = compile_tariff(chosen, terms)
-    from_at = delivery.reserved.from_at if delivery.reserved else delivery.started_at
-    clock = LocalClock(zone, chosen.policies.clock, from_at, delivery.ended_at)
+    # A reservation that expired may lie anywhere; it asks the clock for itself.
+    clock = LocalClock(
+        zone, chosen.policies.clock, second_of(delivery.started_at), second_of(delivery.ended_at)
+    )
     header = Header(
         session_id=delivery.session_id,
         time_zone=delivery.time_zone,
@@ -62,32 +66,43 @@ def charge_of(sections_: list[Section], compiled: list[Compiled], header: Header
     first one's policies and limits hold for the whole."""
     policies = compiled[0].tariff.policies
     bill = Bill(sections_, compiled, header)
-    zero = _zero_energy(sections_, header, policies)
+    zero = None
+    if policies.zero_energy is not ZeroEnergy.MINIMUM:
+        zero = _zero_energy(sections_, header, policies)
     if zero is not None and policies.zero_energy is ZeroEnergy.RELEASE:
-        bill.release(zero)
-        return close(bill, zero)
+        bill.release(zero, header.energy)
+        return _with_assessed(bill, close(bill, zero))
     gathering = Gathering(compiled, policies, compiled[0].terms.draws, header.scale)
     gathering.add_all(sections_)
     if not gathering.priced:
         _check_applies(sections_, compiled, header)
     apply_steps(gathering, header.scale)
-    drafts = [draft for draft in gathering.all() if _matters(draft, sections_)]
+    drafts = [each for each in gathering.all() if each.quantity or _takes_time(each, sections_)]
     if zero is not None and policies.zero_energy is ZeroEnergy.IDLE_ONLY:
-        drafts = [d for d in drafts if d.rate is None or d.rate.kind is LineKind.IDLE_TIME]
-        bill.add(drafts)
+        kept = [d for d in drafts if d.rate is None or d.rate.kind is LineKind.IDLE_TIME]
+        energy = sum(d.quantity for d in drafts if d.rate and d.rate.kind is LineKind.ENERGY)
+        bill.add(kept)
+        bill.release(zero, energy)
     else:
         bill.add(drafts)
-        limit(bill)
-        fees(bill)
-    return close(bill)
+        tariff, terms = bill.tariff, bill.main.terms
+        if tariff.min_price is not None or tariff.max_price is not None:
+            limit(bill)
+        if terms.fees or terms.taxes:
+            fees(bill)
+    return _with_assessed(bill, close(bill))
+
+
+def _with_assessed(bill: Bill, charge: Charge) -> Charge:
+    """With the taxes of a tax engine outside, where it was asked."""
+    assessed = bill.main.terms.assessed
+    return put_on(charge, assessed, bill.tariff.tax_included) if assessed else charge
 
 
 def _zero_energy(sections_: list[Section], header: Header, policies: Policies) -> str | None:
     """Why the session counts as one without energy, or None. A reservation that expired is no
     session at all."""
-    if policies.zero_energy is ZeroEnergy.MINIMUM or all(
-        section.activity == RESERVED for section in sections_
-    ):
+    if all(section.activity == RESERVED for section in sections_):
         return None
     stay_s = second_of(header.ended_at) - second_of(header.started_at)
     if policies.floor_s and stay_s > policies.floor_s:
@@ -99,21 +114,31 @@ def _zero_energy(sections_: list[Section], header: Header, policies: Policies) -
     return None
 
 
-def _matters(draft: Draft, sections_: list[Section]) -> bool:
-    """Whether there is any quantity or time in it."""
-    return draft.quantity != 0 or any(
-        sections_[index].to_at > sections_[index].from_at for index, _ in draft.uses
-    )
+def _takes_time(draft: Draft, sections_: list[Section]) -> bool:
+    return any(sections_[index].to_at > sections_[index].from_at for index, _ in draft.uses)
 
 
 def _check_applies(sections_: list[Section], compiled: list[Compiled], header: Header) -> None:
-    for section in sections_:
-        if section.tariff >= 0 and any(
-            compiled[section.tariff].select(dimension, section.moment) for dimension in Dimension
-        ):
-            return
+    charged = [section for section in sections_ if section.activity != RESERVED]
+    if not charged:
+        return  # a reservation that nothing prices is free
+    for section in charged:
+        if section.tariff < 0:
+            continue
+        at = section.moment
+        for table in compiled[section.tariff].tables.values():
+            if any(_in_its_time(rate, at) for rate in table[at[CELL]]):
+                return
     raise CantPrice(
         "no_tariff_component",
         f"session {header.session_id}: no element of tariff {compiled[0].tariff.id!r} applies at "
         "any time of it; give the tariff an element without restrictions, at price 0 if it is free",
+    )
+
+
+def _in_its_time(rate: Rate, at: Moment) -> bool:
+    """Whether it would be in force but for what was counted so far: what begins after a grace or
+    after some kWh has a meaning for a session that ends before that, which is that it is free."""
+    return all(low <= at[DAY] < high for index, low, high in rate.checks if index == DAY) and all(
+        special(at) for special in rate.specials
     )

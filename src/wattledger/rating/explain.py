@@ -82,11 +82,19 @@ def why(charge: Charge, line: Line, tariffs: Tariff | Sequence[Tariff]) -> tuple
     if line.step_quantity:
         said.append(_step(charge, line))
     if line.discount_percent.strip("0.") != "":
-        plan = f" ({charge.terms.plan})" if charge.terms.plan else ""
-        said.append(f"A discount of {line.discount_percent} %{plan} is taken off.")
+        plan = _discounted_by(charge, line)
+        words = f" ({plan})" if plan else ""
+        said.append(f"A discount of {line.discount_percent} %{words} is taken off.")
     said += [f"{name} is not charged: {tax.exempt}." for name, _ in line.taxes
              for tax in charge.taxes if tax.name == name and tax.exempt]  # fmt: skip
     return tuple(said)
+
+
+def _discounted_by(charge: Charge, line: Line) -> str | None:
+    for discount in charge.terms.discounts:
+        if not discount.dimensions or line.kind.value in discount.dimensions:
+            return discount.text or charge.terms.plan
+    return charge.terms.plan
 
 
 _PRICED = {
@@ -108,7 +116,8 @@ def _of_kind(charge: Charge, line: Line, tariff: Tariff) -> list[str]:
         return [*said, *_how_known(charge, line)]
     if line.kind is LineKind.NOTICE:
         if line.due:
-            return [f"The session is free of charge: {line.due}."]
+            what = "The session is" if charge.free_reason else "All but its idle time is"
+            return [f"{what} free of charge: {line.due}."]
         known = dict(NOTICES.values())
         return [known.get(line.text, "The plan's allowance covers it.")]
     currency = charge.currency
@@ -142,7 +151,7 @@ def _how_known(charge: Charge, line: Line) -> list[str]:
     unread = [e for e in parts if e.source is Source.EXTRAPOLATED]
     said = []
     if between:
-        error = max(e.error_wh or 0 for e in between)
+        error = sum(e.error_wh or 0 for e in between)
         said.append(
             "The register was not read at every change of price; there it lies on the straight "
             f"line between two readings, by which this energy can be off by {error} Wh at most."

@@ -10,7 +10,7 @@ from wattledger.money import allocate, exponent
 from wattledger.rating.assembly import FEE, Bill
 from wattledger.rating.compiled import limit_minor
 from wattledger.rating.model import LineKind
-from wattledger.rating.sums import Exact
+from wattledger.rating.sums import Exact, decimal_text
 from wattledger.rating.taxes import factor, parts
 from wattledger.rating.terms import Fee, Tax
 from wattledger.tariffs.model import PriceLimit, TaxIncluded
@@ -20,27 +20,42 @@ from wattledger.tariffs.policies import LimitTax, PaymentFee
 def limit(bill: Bill) -> None:
     """The least and the most a session costs, each side of tax on its own, as a line."""
     tariff = bill.tariff
-    if tariff.min_price is None and tariff.max_price is None:
-        return
     old = (bill.before, bill.after)
     low, high = _bounds(bill, tariff.min_price), _bounds(bill, tariff.max_price)
-    new: list[Exact] = []
-    bounded = []
-    for value, least, most in zip(old, low, high, strict=True):
-        held: Exact = value
-        if most is not None and held > most:
-            held = most
-        if least is not None and held < least:
-            held = least
-        new.append(held)
-        bounded.append(least is not None or most is not None)
-    if not bounded[1]:
-        new[1] = _other_side(bill, new[0], old[0], old[1])
-    elif not bounded[0]:
-        new[0] = _other_side(bill, new[1], old[1], old[0], inverse=True)
+    if bill.main.terms.assessed is not None:
+        _forget_unknown_side(bill, low, high)
+    held = [_held(*each) for each in zip(old, low, high, strict=True)]
+    new = list(held)
+    for side, other in ((0, 1), (1, 0)):
+        limit_ = low if held[side] > old[side] else high
+        if held[side] != old[side] and limit_[other] is None and held[other] == old[other]:
+            # The limit that moved this side says nothing of the other one: that follows.
+            follows = _other_side(bill, held[side], old[side], old[other], inverse=side == 1)
+            new[other] = _held(follows, low[other], high[other])
     before, after = new[0] - old[0], new[1] - old[1]
     if before or after:
         _hold(bill, before, after)
+
+
+def _forget_unknown_side(
+    bill: Bill, low: list[Fraction | None], high: list[Fraction | None]
+) -> None:
+    """What a tax engine outside adds, or takes out, is not known yet."""
+    included = bill.tariff.tax_included is TaxIncluded.YES
+    unknown = 0 if included else 1
+    if low[unknown] is not None or high[unknown] is not None:
+        side = "before" if included else "after"
+        bill.warnings.append(
+            f"$.terms.assessed: the tariff's limits {side} taxes do not hold, because the taxes "
+            "are assessed outside"
+        )
+    low[unknown] = high[unknown] = None
+
+
+def _held(value: Exact, least: Fraction | None, most: Fraction | None) -> Exact:
+    if most is not None and value > most:
+        value = most
+    return least if least is not None and value < least else value
 
 
 def _hold(bill: Bill, before: Exact, after: Exact) -> None:
@@ -50,6 +65,9 @@ def _hold(bill: Bill, before: Exact, after: Exact) -> None:
         ratio = Fraction(tax + after - before) / tax
         for key in bill.taxes:
             bill.taxes[key] *= ratio
+    elif after != before:
+        # Limits that state both sides make a tax where nothing was taxed: it has no name.
+        bill.taxes[("Tax", "")] = after - before
     up = (after, before) > (0, 0)
     weights = list(bill.streams)
     bill.adjust(
@@ -126,6 +144,12 @@ def _excise(bill: Bill, tax: Tax, per_kwh: str) -> None:
     # Energy is over the scale already, as the whole is.
     whole = bill.sums.whole // bill.header.scale
     amount = _minor(bill, per_kwh) * energy * whole / 1000
+    text = tax.name
+    if tax.unit_kwh != 1:
+        amount *= Fraction(1, tax.unit_kwh)
+        text = f"{text}, {per_kwh} per {tax.unit_kwh} kWh"
+        each = Fraction(per_kwh) * Fraction(1, tax.unit_kwh)
+        per_kwh = decimal_text(each.numerator, each.denominator)
     key = (tax.name, f"{per_kwh}/kWh")
     if tax.exempt:
         amount, bill.exempt[key] = Fraction(0), tax.exempt
@@ -134,7 +158,7 @@ def _excise(bill: Bill, tax: Tax, per_kwh: str) -> None:
     included = bill.tariff.tax_included is TaxIncluded.YES
     before, after = (-amount, Fraction(0)) if included else (Fraction(0), amount)
     bill.adjust(
-        LineKind.EXCISE, tax.name, before, after, taxes=(key,), stream=0, energy=energy,
+        LineKind.EXCISE, text, before, after, taxes=(key,), stream=0, energy=energy,
         price=per_kwh,
     )  # fmt: skip
 

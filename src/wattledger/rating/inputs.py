@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from wattledger.errors import BadInput, CantPrice
-from wattledger.rating.checks import valid_tariff
+from wattledger.rating.checks import first_valid_last, valid_tariff
 from wattledger.rating.compiled import compile_tariff
 from wattledger.rating.engine import price
 from wattledger.rating.model import Charge
@@ -54,7 +54,7 @@ def price_file(
             sorted(found)[:6] if isinstance(found, dict) else found,
             "an OCPI CDR (charging_periods) or a session file (readings)",
         )
-    by_id = {tariff.id: tariff for tariff in reversed(given)}
+    by_id = {tariff.id: tariff for tariff in first_valid_last(given, charge.started_at)}
     return charge, tuple(by_id[ref.id] for ref in charge.tariffs)
 
 
@@ -91,7 +91,8 @@ def _zone(
         if found is not None:
             return found, ()
     if compile_tariff(tariff, terms).reads_clock:
-        several = f"{session.country} has several" if session.country else "no country is named"
+        country = session.country
+        several = f"{country[:20]} has several" if country else "no country is named"
         raise CantPrice(
             "missing_time_zone",
             f"session {delivery.session_id}: its tariff changes with the local clock, and no time "

@@ -5,6 +5,7 @@ period and read for every candidate of every dimension.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,50 +36,60 @@ Moment = list[Any]
 WIDTH = 14
 
 
-# Of a stay of so many days with one offset at both ends no zone has two changes in between.
+# Of so many days with one offset at both ends no zone has two changes in between.
 _STEADY_DAYS_MAX = 20
-_EPOCH_ORDINAL = 719_163
-_EPOCH_WEEKDAY = 3
+EPOCH_ORDINAL = 719_163
+EPOCH_WEEKDAY = 3
+"""Of 1 January 1970, a Thursday."""
 _SECOND = timedelta(seconds=1)
+
+
+@lru_cache(maxsize=4096)
+def _steady_offset_s(zone: ZoneInfo, standard: bool, first_day: int, last_day: int) -> int | None:
+    """The offset from UTC that holds over these days (since 1970, the last one included), or
+    None where it changes or is no whole number of seconds."""
+    if last_day - first_day > _STEADY_DAYS_MAX:
+        return None
+    one, other = (
+        _offset(EPOCH + timedelta(days=day), zone, standard) for day in (first_day, last_day + 1)
+    )
+    return one // _SECOND if one == other and not one.microseconds else None
+
+
+def _offset(moment: datetime, zone: ZoneInfo, standard: bool) -> timedelta:
+    wall = moment.astimezone(zone)
+    offset = wall.utcoffset() or timedelta()
+    return offset - (wall.dst() or timedelta()) if standard else offset
 
 
 class LocalClock:
     """The site's clock: wall time, or standard time all the year.
 
-    ``from_at`` and ``to_at`` say what moments will be asked for: where the offset does not change
-    in between, the clock is read in integers.
+    ``from_s`` and ``to_s`` (since 1970) say what moments will be asked for: where the offset does
+    not change in between, the clock is read in integers.
     """
 
-    def __init__(
-        self, zone: ZoneInfo, clock: ClockTime, from_at: datetime, to_at: datetime
-    ) -> None:
+    __slots__ = ("_standard", "offset_s", "zone")
+
+    def __init__(self, zone: ZoneInfo, clock: ClockTime, from_s: int, to_s: int) -> None:
         self.zone = zone
         self._standard = clock is ClockTime.STANDARD
-        self._offset_s: int | None = None
-        if (to_at - from_at).days < _STEADY_DAYS_MAX:
-            one, other = self._offset(from_at), self._offset(to_at)
-            if one == other and not one.microseconds:
-                self._offset_s = one // _SECOND
-
-    def _offset(self, moment: datetime) -> timedelta:
-        wall = moment.astimezone(self.zone)
-        offset = wall.utcoffset() or timedelta()
-        return offset - (wall.dst() or timedelta()) if self._standard else offset
+        self.offset_s = _steady_offset_s(zone, self._standard, from_s // DAY_S, to_s // DAY_S)
 
     def show(self, moment: datetime) -> datetime:
         """What the clock shows at a UTC moment."""
         if self._standard:
-            return moment.replace(tzinfo=None) + self._offset(moment)
+            return moment.replace(tzinfo=None) + _offset(moment, self.zone, standard=True)
         return moment.astimezone(self.zone)
 
     def put(self, at: Moment, second: int, needs_season: bool) -> None:
         """Second of the week, date and season at a UTC second since 1970."""
-        if self._offset_s is None or needs_season:
+        if self.offset_s is None or needs_season:
             put_clock(at, self.show(EPOCH + timedelta(seconds=second)))
             return
-        day, of_day = divmod(second + self._offset_s, DAY_S)
-        at[WEEK_SECOND] = (day + _EPOCH_WEEKDAY) % 7 * DAY_S + of_day
-        at[DAY] = day + _EPOCH_ORDINAL
+        day, of_day = divmod(second + self.offset_s, DAY_S)
+        at[WEEK_SECOND] = (day + EPOCH_WEEKDAY) % 7 * DAY_S + of_day
+        at[DAY] = day + EPOCH_ORDINAL
 
     def boundaries(self, wall: datetime) -> tuple[datetime, ...]:
         """The moments, with a zone, at which the clock may show ``wall`` (which has none).
@@ -89,10 +100,12 @@ class LocalClock:
         one = wall.replace(tzinfo=self.zone)
         if not self._standard:
             return one, one.replace(fold=1)
-        # In summer the wall clock is ahead of standard time: both are tried, for the same reason.
-        later = (wall + timedelta(hours=1)).replace(tzinfo=self.zone)
-        half = (wall + timedelta(minutes=30)).replace(tzinfo=self.zone)
-        return one, later, half
+        # Standard time is the same all the year, but for what a zone's law changes.
+        standards = {
+            (shown.utcoffset() or timedelta()) - (shown.dst() or timedelta())
+            for shown in (one, one.replace(fold=1))
+        }
+        return tuple([(wall - standard).replace(tzinfo=UTC) for standard in standards])
 
 
 def put_clock(at: Moment, shown: datetime) -> None:

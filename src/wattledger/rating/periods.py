@@ -58,9 +58,9 @@ def sections(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> list[
 
     A section may take no time, where a limit is reached within a second.
     """
-    found = []
+    found: list[Section] = []
     if delivery.reserved is not None:
-        found.append(_reservation(delivery, compiled, clock))
+        found += _reservation(delivery, compiled, clock)
     if not delivery.readings:
         return found
     start, end = second_of(delivery.started_at), second_of(delivery.ended_at)
@@ -177,20 +177,29 @@ def _source(one: Knot, other: Knot) -> Source:
     return Source.METERED if segments == (METERED, METERED) else Source.INTERPOLATED
 
 
-def _reservation(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> Section:
+def _reservation(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> Iterator[Section]:
+    """Cut where the clock may change its price; nothing else counts while nobody charges."""
     reserved = delivery.reserved
     assert reserved is not None, "asked for by a delivery that has one"
-    at: Moment = [0] * WIDTH
-    put_clock(at, clock.show(reserved.from_at))
-    compiled.place(at)
-    at[POWER_MW] = at[CURRENT_UA] = None
-    at[EVSE_KIND] = delivery.evse_kind
-    at[BRAND] = compiled.terms.payment_brand
-    at[RECOGNITION] = compiled.terms.payment_recognition
-    found = Section(reserved.from_at, reserved.to_at, RESERVED, at, Source.CLOCK)
-    found.reserved = second_of(reserved.to_at) - second_of(reserved.from_at)
-    found.expired = reserved.expired
-    return found
+    start, end = second_of(reserved.from_at), second_of(reserved.to_at)
+    cuts: set[int] = set()
+    if compiled.clock_seconds:
+        cuts = set(clock_cuts(compiled.clock_seconds, start, end, clock))
+    knots = [start, *sorted(cut for cut in cuts if start < cut < end), end]
+    for i, (one, other) in enumerate(pairwise(knots)):
+        at: Moment = [0] * WIDTH
+        from_at = reserved.from_at if i == 0 else moment_of(one)
+        to_at = reserved.to_at if i == len(knots) - 2 else moment_of(other)
+        put_clock(at, clock.show(from_at))
+        compiled.place(at)
+        at[POWER_MW] = at[CURRENT_UA] = None
+        at[EVSE_KIND] = delivery.evse_kind
+        at[BRAND] = compiled.terms.payment_brand
+        at[RECOGNITION] = compiled.terms.payment_recognition
+        found = Section(from_at, to_at, RESERVED, at, Source.CLOCK)
+        found.reserved = other - one
+        found.expired = reserved.expired
+        yield found
 
 
 def _stretches(
@@ -306,11 +315,13 @@ def _knots(
     register: Register, compiled: Compiled, start: int, end: int, cuts: set[int]
 ) -> list[Knot]:
     first, last = register.values[0], register.values[-1]
-    knots = [register.at(start), register.at(end)]
+    # Of several readings in the first second the first is the start: what follows was delivered.
+    begun = register.times[0] == start
+    knots = [Knot(start, first) if begun else register.at(start), register.at(end)]
     knots += [register.reached(first + w) for w in compiled.wh_limits if first + w <= last]
     knots += [register.at(cut) for cut in cuts]
     if knots[0].segment == BEFORE and start < register.times[0] < end:
-        knots.append(register.at(register.times[0]))
+        knots.append(Knot(register.times[0], first))
     if register.times[-1] < min(register.charged_until_s, end):
         knots.append(register.at(register.times[-1]))
     # Of two at one place the last stays: the one that is known least. A limit is known exactly,

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
 from datetime import datetime
-from decimal import Context, Decimal
+from zoneinfo import ZoneInfo
 
 from wattledger.errors import BadInput, CantPrice
 from wattledger.rating.compiled import Compiled
 from wattledger.rating.model import Source
 from wattledger.rating.moments import (
-    BRAND,
     CELL,
-    CHARGING_S,
     CURRENT_UA,
     ELAPSED_S,
-    ENERGY_WH,
-    EVSE_KIND,
+    EPOCH_ORDINAL,
+    EPOCH_WEEKDAY,
     IDLE_S,
     IDLE_WHOLE_S,
     POWER_MW,
-    RECOGNITION,
     WEEK_SECOND,
-    WIDTH,
     LocalClock,
     Moment,
     put_clock,
 )
 from wattledger.rating.sections import RESERVED, Section, moment_of, second_of
-from wattledger.rating.weekly import WEEK_S
+from wattledger.rating.volumes import measured_range, volumes
+from wattledger.rating.weekly import DAY_S, WEEK_S
 from wattledger.sessions.model import Activity
 from wattledger.tariffs.model import Dimension, EvseKind, PriceLock
 from wattledger.tariffs.policies import (
@@ -39,11 +36,8 @@ from wattledger.tariffs.policies import (
     TimeVolume,
 )
 from wattledger.wire.ocpi.cdrs import Cdr
-from wattledger.wire.ocpi.common import CdrDimension, ChargingPeriod, DimensionType
+from wattledger.wire.ocpi.common import DimensionType
 
-# Enough for 34 digits and a million.
-_EXACT = Context(prec=100)
-_PLACES = (4, 12, 40)
 # 0.0001 h is the fourth decimal of an hour: what rounding to it can hide.
 _CLOSE_US = 360_000
 
@@ -56,33 +50,39 @@ class Record:
         cdr: Cdr,
         compiled: list[Compiled],
         places: list[int],
-        clock: LocalClock,
+        zone: ZoneInfo,
         warnings: list[str],
     ) -> None:
         self.cdr = cdr
         self.compiled = compiled
         self.places = places
-        self.clock = clock
         self.warnings = warnings
-        self.policies = compiled[0].tariff.policies
+        self.policies = policies = compiled[0].tariff.policies
+        starts = [second_of(period.start_date_time) for period in cdr.charging_periods]
+        starts.append(max(second_of(cdr.end_date_time), starts[-1]))
+        self.starts = starts
+        self.clock = clock = LocalClock(zone, policies.clock, starts[0], starts[-1])
         self.energy = 0
         self.charged = 0
         self.idled = 0
         self.stretch_idle = 0
         self.started_s: int | None = None
-        self.scale, self.volumes = _volumes(cdr.charging_periods)
+        self.scale, self.volumes = volumes(cdr.charging_periods)
         main = compiled[0]
         if len(compiled) > 1:
             self.reads = any(each.reads_clock for each in compiled)
             self.measures = any(each.needs_power for each in compiled)
-            self.watches = any(each.watches for each in compiled)
             self.seasons = any(each.needs_season for each in compiled)
+            self.looks_back = any(each.looks_back for each in compiled)
+            needs_kind = any(each.needs_kind for each in compiled)
         else:
             self.reads, self.measures = main.reads_clock, main.needs_power
-            self.watches, self.seasons = main.watches, main.needs_season
-        kind = _evse_kind(cdr) if any(each.needs_kind for each in compiled) else None
+            self.seasons = main.needs_season
+            self.looks_back, needs_kind = main.looks_back, main.needs_kind
+        kind = _evse_kind(cdr) if needs_kind else None
         locked = main.tariff.price_lock is PriceLock.SESSION_START
         self.locked = clock.show(cdr.start_date_time) if locked else None
+        self.offset_s = None if locked or self.seasons else clock.offset_s
         # Within so many millionths of a scaled second the timestamps are believed (A19).
         snaps = self.policies.time_volume is TimeVolume.TIMESTAMPS_IF_CLOSE
         self.close = _CLOSE_US * self.scale if snaps else -1
@@ -90,25 +90,34 @@ class Record:
         terms = main.terms
         self.fixed = (kind, terms.payment_brand, terms.payment_recognition)
 
-    def sections(self) -> list[Section]:
-        """A section for each period, and one more where a grace on idle time ends in it."""
+    def sections(self, *, looks: bool = True) -> list[Section]:
+        """A section for each period, and one more where a grace on idle time ends in it. With
+        ``looks``, warnings where a period runs over a change of price."""
         cdr = self.cdr
         periods = cdr.charging_periods
-        starts = [second_of(period.start_date_time) for period in periods]
-        starts.append(max(second_of(cdr.end_date_time), starts[-1]))
+        starts = self.starts
         self._check_times(starts)
         found: list[Section] = []
-        last = len(periods) - 1
+        last, compiled = len(periods) - 1, self.compiled
         for i, period in enumerate(periods):
             to_at = periods[i + 1].start_date_time if i < last else cdr.end_date_time
-            to_at = max(to_at, period.start_date_time)
-            section = self._section(i, period.start_date_time, to_at, starts[i], starts[i + 1])
+            from_at = period.start_date_time
+            to_at = max(to_at, from_at)
+            section = self._section(i, from_at, to_at, starts[i], starts[i + 1])
             found.append(section)
-            if self.watches or section.tariff < 0:
-                self._warn(i, section, starts[i + 1] - starts[i])
+            place, at = section.tariff, section.moment
+            length_s = starts[i + 1] - starts[i]
+            if place < 0 or (
+                looks
+                and (
+                    compiled[place].counts
+                    or compiled[place].cell_ends[at[CELL]] - at[WEEK_SECOND] < length_s
+                )
+            ):
+                self._warn(i, section, length_s)
             self.energy += section.energy or 0
             self.charged += section.charging or 0
-            if section.idle is None:
+            if not section.idle and (section.idle is None or section.charging or section.energy):
                 self.stretch_idle = 0
             else:
                 found += self._count_idle(section)
@@ -120,11 +129,11 @@ class Record:
     ) -> Section:
         energy, charging, idle, reserved = self.volumes[i]
         length = (end_s - start_s) * self.scale
-        if charging is not None:
+        if charging is not None and charging != length:
             charging = self._time(i, charging, length)
-        if idle is not None:
+        if idle is not None and idle != length:
             idle = self._time(i, idle, length)
-        if reserved is not None:
+        if reserved is not None and reserved != length:
             reserved = self._time(i, reserved, length)
         if energy is not None:
             if energy < 0:
@@ -132,41 +141,54 @@ class Record:
             if energy and charging is None and idle is None and reserved is None:
                 charging = self._missing_time(i, length)
         activity: str = Activity.VEHICLE_IDLE if idle and not charging else Activity.CHARGING
-        if reserved is not None:
+        if reserved == 0 and (energy or charging or idle):
+            reserved = None  # some writers list what there was nothing of
+        if reserved is not None and not (energy or charging or idle):
             activity = RESERVED
         elif self.started_s is None:
             self.started_s = start_s
-        scale = self.scale
-        at: Moment = [None] * WIDTH
         place = self.places[i]
-        self._put_clock(at, start_s, place)
-        at[ENERGY_WH] = self.energy // scale
-        at[ELAPSED_S] = 0 if self.started_s is None else start_s - self.started_s
-        at[CHARGING_S] = self.charged // scale
-        at[IDLE_S] = at[IDLE_WHOLE_S] = 0
-        if idle is not None:
-            at[IDLE_S] = (self.idled if self.of_session else self.stretch_idle) // scale
-        if self.measures:
-            dimensions = self.cdr.charging_periods[i].dimensions
-            at[POWER_MW] = _range(dimensions, DimensionType.MIN_POWER, DimensionType.MAX_POWER)
-            at[CURRENT_UA] = _range(
-                dimensions, DimensionType.MIN_CURRENT, DimensionType.MAX_CURRENT
-            )
-        at[EVSE_KIND], at[BRAND], at[RECOGNITION] = self.fixed
         return Section(
-            from_at, to_at, activity, at, Source.REPORTED, place, energy, charging, idle,
-            reserved,
+            from_at, to_at, activity, self._moment(i, start_s, place, idle is not None),
+            Source.REPORTED, place, energy, charging, idle, reserved,
         )  # fmt: skip
 
+    def _moment(self, i: int, start_s: int, place: int, is_idle: bool) -> Moment:
+        cell = week = day = 0
+        if self.offset_s is not None and self.reads:
+            day, of_day = divmod(start_s + self.offset_s, DAY_S)
+            week = (day + EPOCH_WEEKDAY) % 7 * DAY_S + of_day
+            day += EPOCH_ORDINAL
+            cells = self.compiled[place].cells
+            if len(cells) > 1:
+                cell = bisect_right(cells, week) - 1
+        scale = self.scale
+        started_s = start_s if self.started_s is None else self.started_s
+        idle = self.idled if self.of_session else self.stretch_idle
+        kind, brand, recognition = self.fixed
+        # In the order of the constants in moments.py: one list at once, for there are many.
+        at: Moment = [
+            cell, week, day, 0, self.energy // scale, start_s - started_s, self.charged // scale,
+            idle // scale if is_idle else 0, 0, None, None, kind, brand, recognition,
+        ]  # fmt: skip
+        if self.measures:
+            dimensions = self.cdr.charging_periods[i].dimensions
+            low, high = DimensionType.MIN_POWER, DimensionType.MAX_POWER
+            at[POWER_MW] = measured_range(dimensions, low, high)
+            low, high = DimensionType.MIN_CURRENT, DimensionType.MAX_CURRENT
+            at[CURRENT_UA] = measured_range(dimensions, low, high)
+        if self.offset_s is None and self.reads:
+            self._put_clock(at, start_s, place)
+        return at
+
     def _put_clock(self, at: Moment, start_s: int, place: int) -> None:
-        at[CELL] = 0
-        if self.reads:
-            if self.locked is not None:
-                put_clock(at, self.locked)
-            else:
-                self.clock.put(at, start_s, self.seasons)
-            if place >= 0:
-                self.compiled[place].place(at)
+        """The clock where it can't be read in integers."""
+        if self.locked is not None:
+            put_clock(at, self.locked)
+        else:
+            self.clock.put(at, start_s, self.seasons)
+        if place >= 0:
+            self.compiled[place].place(at)
 
     def _check_energy(self, i: int) -> None:
         if self.policies.negative_energy is NegativeEnergy.REFUSE:
@@ -226,15 +248,10 @@ class Record:
     def _finish(self, found: list[Section]) -> None:
         """What is known only at the end: whether the reservation expired, and how long each idle
         stretch became."""
-        used = any(
-            section.energy or section.charging or section.idle
-            for section in found
-            if section.activity != RESERVED
-        )
-        if not used:
+        if not any(energy or charging or idle for energy, charging, idle, _ in self.volumes):
             for section in found:
                 section.expired = section.activity == RESERVED
-        if any(each.looks_back for each in self.compiled):
+        if self.looks_back:
             _look_back(found, self.scale, self.of_session)
 
     # --- what is worth saying --------------------------------------------------------------
@@ -272,13 +289,16 @@ class Record:
                 )
             return
         compiled, at = self.compiled[place], section.moment
-        cells = compiled.cells
-        if len(cells) > 1 and self.locked is None:
-            cell = at[CELL] + 1
-            end = cells[cell] if cell < len(cells) else WEEK_S
-            if end - at[WEEK_SECOND] < length_s and self._changes(section, end % WEEK_S):
-                self._straddles(i, f"{end % 86_400 // 3600:02d}:{end % 3600 // 60:02d} local time")
-        if compiled.wh_limits and section.energy:
+        end = compiled.cell_ends[at[CELL]]
+        crosses = end - at[WEEK_SECOND] < length_s and self.locked is None
+        if crosses and self._changes(section, end % WEEK_S):
+            self._straddles(i, f"{end % 86_400 // 3600:02d}:{end % 3600 // 60:02d} local time")
+        if compiled.counts:
+            self._warn_of_limits(i, section, length_s)
+
+    def _warn_of_limits(self, i: int, section: Section, length_s: int) -> None:
+        compiled, at = self.compiled[section.tariff], section.moment
+        if section.energy:
             low, high = self.energy, self.energy + section.energy
             for limit in compiled.wh_limits:
                 if low < limit * self.scale < high:
@@ -286,11 +306,10 @@ class Record:
         for limit in compiled.elapsed_limits:
             if at[ELAPSED_S] < limit < at[ELAPSED_S] + length_s:
                 self._straddles(i, f"{limit} s of the session")
-        for limit in compiled.charging_limits:
-            if section.charging and (
-                self.charged < limit * self.scale < self.charged + section.charging
-            ):
-                self._straddles(i, f"{limit} s of charging")
+        if section.charging:
+            for limit in compiled.charging_limits:
+                if self.charged < limit * self.scale < self.charged + section.charging:
+                    self._straddles(i, f"{limit} s of charging")
 
     def _changes(self, section: Section, week_second: int) -> bool:
         compiled = self.compiled[section.tariff]
@@ -319,7 +338,7 @@ def _look_back(found: list[Section], scale: int, of_session: bool) -> None:
     """Tells every idle section how long its stretch (or the session's idle time) became."""
     stretches: list[list[Section]] = [[]]
     for section in found:
-        if section.idle is not None:
+        if section.idle or (section.idle == 0 and not section.charging and not section.energy):
             stretches[-1].append(section)
         elif stretches[-1] and not of_session:
             stretches.append([])
@@ -328,68 +347,6 @@ def _look_back(found: list[Section], scale: int, of_session: bool) -> None:
         for section in stretch:
             # Rounded up: a grace is exceeded by any part of a second.
             section.moment[IDLE_WHOLE_S] = -(-whole // scale)
-
-
-Volumes = tuple[int | None, int | None, int | None, int | None]
-"""Energy in Wh, charging, idle and reserved time in s, over a scale; None is "not listed"."""
-
-
-def _volumes(periods: Sequence[ChargingPeriod]) -> tuple[int, list[Volumes]]:
-    """The volumes of every period as whole numbers over a scale, a power of ten that all share."""
-    for places in _PLACES:
-        found = _at_scale(periods, 10**places)
-        if found is not None:
-            return 10**places, found
-    raise AssertionError("a bounded number has 40 decimal places at most")
-
-
-def _at_scale(periods: Sequence[ChargingPeriod], scale: int) -> list[Volumes] | None:
-    found: list[Volumes] = []
-    wh, seconds = 1000 * scale, 3600 * scale
-    for period in periods:
-        energy = charging = idle = reserved = None
-        for dimension in period.dimensions:
-            kind = dimension.type
-            if kind is _ENERGY:
-                numerator, denominator = dimension.volume.as_integer_ratio()
-                whole, rest = divmod(numerator * wh, denominator)
-                energy = whole if energy is None else energy + whole
-            elif kind is _TIME or kind is _PARKING_TIME or kind is _RESERVATION_TIME:
-                numerator, denominator = dimension.volume.as_integer_ratio()
-                whole, rest = divmod(numerator * seconds, denominator)
-                if kind is _TIME:
-                    charging = whole
-                elif kind is _PARKING_TIME:
-                    idle = whole
-                else:
-                    reserved = whole
-            else:
-                continue
-            if rest:
-                return None
-        found.append((energy, charging, idle, reserved))
-    return found
-
-
-_ENERGY = DimensionType.ENERGY
-_TIME = DimensionType.TIME
-_PARKING_TIME = DimensionType.PARKING_TIME
-_RESERVATION_TIME = DimensionType.RESERVATION_TIME
-
-
-def _range(
-    dimensions: Sequence[CdrDimension], low: DimensionType, high: DimensionType
-) -> tuple[Decimal, Decimal] | None:
-    """In millionths; one that is missing is the other."""
-    measured = {dimension.type: dimension.volume for dimension in dimensions}
-    least, most = measured.get(low), measured.get(high)
-    least, most = most if least is None else least, least if most is None else most
-    if least is None or most is None:
-        return None
-    return _EXACT.multiply(least, _MILLION), _EXACT.multiply(most, _MILLION)
-
-
-_MILLION = Decimal(1_000_000)
 
 
 def _evse_kind(cdr: Cdr) -> str | None:

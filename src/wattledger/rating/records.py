@@ -10,23 +10,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from wattledger.errors import BadInput, CantPrice
 from wattledger.rating.assembly import Header
-from wattledger.rating.checks import is_valid, valid_tariff
+from wattledger.rating.checks import first_valid_last, valid_tariff
 from wattledger.rating.compiled import Compiled, compile_tariff
 from wattledger.rating.differences import compare
 from wattledger.rating.engine import charge_of
 from wattledger.rating.model import Charge
-from wattledger.rating.moments import (
-    LocalClock,
-)
 from wattledger.rating.record_sections import Record
 from wattledger.rating.terms import Terms
-from wattledger.rating.zones import zone_of_country
+from wattledger.rating.zones import zone_named, zone_of_country
 from wattledger.tariffs.model import Tariff
 from wattledger.tariffs.ocpi import read_ocpi
 from wattledger.tariffs.policies import (
@@ -35,6 +31,7 @@ from wattledger.tariffs.policies import (
     ZoneSource,
 )
 from wattledger.tariffs.reader import read_policies
+from wattledger.tariffs.validity import is_valid
 from wattledger.wire.ocpi.cdrs import Cdr, decode_cdr
 
 _NO_TERMS = Terms()
@@ -51,27 +48,32 @@ def price_cdr(
     terms: Terms = _NO_TERMS,
     policies: Mapping[str, object] | None = None,
     version: str | None = None,
+    warnings: bool = True,
 ) -> Charge:
     """What the CDR in ``raw`` (OCPI 2.1.1, 2.2.1 or 2.3.0) costs.
 
     ``tariffs`` take the place of those in the CDR; ``policies`` are named values over theirs.
+    Without ``warnings`` nobody looks for periods that run over a change of price, or compares the
+    record's own totals; what was not read or is priced in spite of a doubt is said all the same.
     Raises Malformed and BadInput for a record that can't be taken, CantPrice for one that can't
     be priced: no_valid_tariff, missing_time_zone, currency_differs, negative_energy,
     missing_measurement, no_tariff_component and those of the policies that refuse.
     """
-    used_version, cdr, warnings = decode_cdr(raw, version)
+    used_version, cdr, said = decode_cdr(raw, version)
     given: Sequence[Tariff] = tariffs
+    if policies:
+        read_policies(policies, "$.policies")  # before they become part of a key
     over = tuple((policies or {}).items())
     if not given:
         found = []
         for i, each in enumerate(cdr.tariffs):
-            tariff, said = _embedded(bytes(each), used_version, over, f"$.tariffs[{i}]")
+            tariff, more = _embedded(bytes(each), used_version, over, f"$.tariffs[{i}]")
             found.append(tariff)
-            warnings += said
+            said += more
         given = found
     elif over:
         given = [with_policies(tariff, policies or {}) for tariff in given]
-    return _priced(cdr, given, time_zone, terms, warnings)
+    return _priced(cdr, given, time_zone, terms, said, looks=warnings)
 
 
 def cdr_tariffs(raw: bytes, version: str | None = None) -> list[Tariff]:
@@ -106,7 +108,13 @@ def _embedded(
 
 
 def _priced(
-    cdr: Cdr, tariffs: Sequence[Tariff], zone_name: str | None, terms: Terms, warnings: list[str]
+    cdr: Cdr,
+    tariffs: Sequence[Tariff],
+    zone_name: str | None,
+    terms: Terms,
+    warnings: list[str],
+    *,
+    looks: bool,
 ) -> Charge:
     used, places = _choose(cdr, tariffs, warnings)
     compiled = [compile_tariff(tariff, terms) for tariff in used]
@@ -119,9 +127,10 @@ def _priced(
                 f"{tariff.currency}: give the tariff it was made with",
             )
     zone = _zone(cdr, zone_name, compiled, policies, warnings)
-    clock = LocalClock(ZoneInfo(zone), policies.clock, cdr.start_date_time, cdr.end_date_time)
-    record = Record(cdr, compiled, places, clock, warnings)
-    sections = record.sections()
+    known = zone_named(zone)
+    assert known is not None, "it was looked up"
+    record = Record(cdr, compiled, places, known, warnings)
+    sections = record.sections(looks=looks)
     header = Header(
         session_id=cdr.id,
         time_zone=zone,
@@ -132,7 +141,7 @@ def _priced(
         warnings=tuple(warnings),
     )
     charge = charge_of(sections, compiled, header)
-    differences = compare(cdr, charge)
+    differences = compare(cdr, charge) if looks else ()
     return msgspec.structs.replace(charge, differences=differences) if differences else charge
 
 
@@ -142,13 +151,17 @@ def _choose(
     """The tariffs that price something, and for each period the place of its own, -1 none."""
     periods = cdr.charging_periods
     start = cdr.start_date_time
-    names = any(period.tariff_id is not None for period in periods)
+    named = {period.tariff_id for period in periods}
     first = tariffs[0] if tariffs else None
-    if first is None or not names or first.policies.tariff_choice is TariffChoice.FIRST_VALID:
+    if (
+        first is None
+        or named == {None}
+        or (len(tariffs) == 1 and named == {first.id})
+        or first.policies.tariff_choice is TariffChoice.FIRST_VALID
+    ):
         return [valid_tariff(tariffs, start, cdr.id)], [0] * len(periods)
-    if len(tariffs) == 1 and all(period.tariff_id == first.id for period in periods):
-        return [valid_tariff(tariffs, start, cdr.id)], [0] * len(periods)
-    known = {tariff.id.casefold(): tariff for tariff in tariffs}
+    # Of several with one id (versions of it) the first that is valid.
+    known = {tariff.id.casefold(): tariff for tariff in first_valid_last(tariffs, start)}
     used: list[Tariff] = []
     places = []
     for i, period in enumerate(periods):
@@ -191,10 +204,8 @@ def _zone(
     price depends on it and it is not known."""
     for name, path in ((given, "time_zone"), (cdr.time_zone, "$.location.time_zone")):
         if name is not None:
-            try:
-                ZoneInfo(name)
-            except (KeyError, ValueError, OSError):
-                raise BadInput(path, name, "an IANA time zone such as Europe/Berlin") from None
+            if zone_named(name) is None:
+                raise BadInput(path, name, "an IANA time zone such as Europe/Berlin")
             return name
     country = cdr.country
     if country is not None and policies.time_zone is ZoneSource.COUNTRY:
@@ -202,7 +213,7 @@ def _zone(
         if found is not None:
             return found
     if any(each.reads_clock for each in compiled):
-        several = f"{country} has several" if country else "the record names no country"
+        several = f"{country[:20]} has several" if country else "the record names no country"
         raise CantPrice(
             "missing_time_zone",
             f"CDR {cdr.id}: its tariff changes with the local clock, and no time zone is given "

@@ -64,8 +64,3 @@ def bounds(all_spans: list[list[tuple[int, int]] | None]) -> tuple[int, ...]:
         for low, high in some or ():
             edges |= {low, high % WEEK_S}
     return tuple(sorted(edges))
-
-
-def holds(some: list[tuple[int, int]] | None, second: int) -> bool:
-    """Whether a span covers that second of the week."""
-    return some is None or any(low <= second < high for low, high in some)

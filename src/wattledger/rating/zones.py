@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,15 @@ _FROM, _TO, _WEEK = datetime(2010, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinf
 
 
 @cache
+def zone_named(name: str) -> ZoneInfo | None:
+    """The zone of an IANA name, or None where it is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+@lru_cache(maxsize=512)  # whoever sends a record chooses the word
 def zone_of_country(country: str) -> str | None:
     """The IANA zone of a country (alpha-3 or alpha-2), or None if it has several times or is
     not known."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -107,7 +108,7 @@ def read_session(raw: bytes, path: str = "$") -> SessionFile:
         )
     delivery = Delivery(
         session_id=session.session_id,
-        time_zone=session.location.time_zone or UNKNOWN_ZONE,
+        time_zone=_zone(session.location.time_zone, f"{path}.location.time_zone"),
         started_at=started_at,
         ended_at=ended_at,
         readings=readings,
@@ -118,6 +119,16 @@ def read_session(raw: bytes, path: str = "$") -> SessionFile:
         reserved=_reserved(session.reservation, started_at, f"{path}.reservation"),
     )
     return SessionFile(delivery, session.location.country, tuple(warnings))
+
+
+def _zone(name: str | None, path: str) -> str:
+    if name is None:
+        return UNKNOWN_ZONE
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise BadInput(path, name, "an IANA time zone such as Europe/Berlin") from None
+    return name
 
 
 def _readings(given: Iterable[_Reading], path: str) -> tuple[Reading, ...]:

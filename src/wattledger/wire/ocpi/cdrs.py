@@ -35,6 +35,7 @@ class _Answer(msgspec.Struct):
     data: msgspec.Raw = NOTHING
 
 
+_UTC = {UTC}
 _QUOTED = re.compile(rb'"volume"\s*:\s*"')
 # A NUL, or a letter of a key written so that it is not counted.
 _ESCAPED = re.compile(rb"\\u00[0-7]")
@@ -100,7 +101,7 @@ def version_of(found: Mapping[str, Any]) -> Version:
 def _likely_version(raw: bytes) -> Version:
     """A guess from the bytes; a wrong one fails to decode, and the slow way asks the fields."""
     # The totals stand at the end, so that the periods need not be searched.
-    if b'"excl_vat"' in raw[-2000:]:
+    if raw.rfind(b'"excl_vat"') >= 0:
         return "2.2.1"
     if b'"stop_date_time"' in raw:
         return "2.1.1"
@@ -129,32 +130,30 @@ def _is_sound(cdr: Cdr, raw: bytes) -> bool:
                 return False
             for dimension in period.dimensions:
                 volumes += 1
-                # NaN and Infinity pass it and come out as themselves.
-                if not check_bounded(dimension.volume).is_finite():
-                    return False
+                # JSON has no NaN: only a quoted volume could be one, and those are sought below.
+                check_bounded(dimension.volume)
         for number in cdr.numbers:
             if number is not None and not check_bounded(number).is_finite():
                 return False
     except DecimalException:
         return False
+    # No volume stands before the first list of periods.
+    since = raw.find(b'"charging_periods"')
     return (
         1970 <= cdr.start_date_time.year < 2200
         and 1970 <= cdr.end_date_time.year < 2200
         and (cdr.last_updated is None or 1970 <= cdr.last_updated.year < 2200)
-        and raw.count(b'"volume"') == volumes
-        and not (b"\\u00" in raw and _ESCAPED.search(raw))
-        and not _QUOTED.search(raw)
+        and raw.count(b'"volume"', since) == volumes
+        and not (b"\\" in raw and _ESCAPED.search(raw))
+        and not _QUOTED.search(raw, since)
     )
 
 
 def _in_utc(cdr: Cdr, path: str) -> Cdr:
     """With each of its times in UTC; most often they are already, and nothing is done."""
-    if (
-        cdr.start_date_time.tzinfo is UTC
-        and cdr.end_date_time.tzinfo is UTC
-        and (cdr.last_updated is None or cdr.last_updated.tzinfo is UTC)
-        and all(period.start_date_time.tzinfo is UTC for period in cdr.charging_periods)
-    ):
+    zones = {period.start_date_time.tzinfo for period in cdr.charging_periods}
+    zones |= {cdr.start_date_time.tzinfo, cdr.end_date_time.tzinfo}
+    if zones == _UTC and (cdr.last_updated is None or cdr.last_updated.tzinfo is UTC):
         return cdr
     changed: dict[str, Any] = {
         name: exact.in_utc(at, f"{path}.{name}")
