@@ -139,7 +139,7 @@ class Bill:
         if draft.draw is not None:
             text = words.included_text(draft.draw.dimension, draft.draw.text)
             unit = BASE_UNITS[draft.draw.dimension]
-        elif draft.notice is Notice.FREE_ENERGY:
+        elif draft.notice in (Notice.FREE_ENERGY, Notice.NO_TARIFF):
             unit = "Wh"
         self.lines.append(
             Line(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
+from wattledger.errors import BadInput
 from wattledger.rating.compiled import Compiled
 from wattledger.rating.moments import CELL, IDLE_S, IDLE_WHOLE_S
 from wattledger.rating.notices import Notice
@@ -23,6 +24,9 @@ from wattledger.tariffs.policies import (
     StepRounding,
     StepTime,
 )
+
+_DRAWN = (Dimension.ENERGY, Dimension.CHARGING_TIME, Dimension.IDLE_TIME)
+"""What an allowance can be of."""
 
 
 class Draft(msgspec.Struct, gc=False):
@@ -46,7 +50,7 @@ class Gathering:
     """Collects sections in time order into one draft per rate, and per kind of notice."""
 
     def __init__(
-        self, compiled: list[Compiled], policies: Policies, draws: Iterable[Draw], scale: int
+        self, compiled: list[Compiled], policies: Policies, draws: Sequence[Draw], scale: int
     ) -> None:
         self.compiled = compiled
         self.policies = policies
@@ -55,6 +59,12 @@ class Gathering:
         # Both for the steps: the drafts of a dimension, and how much of it nothing prices.
         self.by_dimension: dict[Dimension, list[Draft]] = {}
         self.unpriced: dict[Dimension, int] = {}
+        for i, draw in enumerate(draws):
+            if draw.dimension not in _DRAWN:
+                raise BadInput(
+                    f"$.terms.draws[{i}].dimension", draw.dimension.value,
+                    "energy, charging_time or idle_time: what is counted",
+                )  # fmt: skip
         # With what is left of each; several of one dimension are used up one after the other.
         self._draws = [(draw, [draw.quantity * scale]) for draw in draws]
         self._flat: dict[Dimension, set[Rate]] = {}
@@ -70,7 +80,7 @@ class Gathering:
         for index, section in enumerate(sections):
             if section.tariff < 0:
                 if section.energy:
-                    self._note(index, section, Notice.FREE_ENERGY, section.energy)
+                    self._note(index, section, Notice.NO_TARIFF, section.energy)
                 continue
             if section.reserved is not None:
                 self._reserved(index, section)

@@ -12,7 +12,7 @@ from wattledger.money import format_minor, major_text
 from wattledger.rating.model import Charge, Evidence, Line, LineKind, Period, Source
 from wattledger.rating.notices import NOTICES
 from wattledger.rating.words import applies, duration_text, quantity_text, span_text
-from wattledger.tariffs.model import Tariff
+from wattledger.tariffs.model import Restrictions, Tariff, TaxIncluded
 
 _INDENT = "    "
 _OWN_SENTENCES = {
@@ -49,7 +49,7 @@ def _run(run: list[tuple[Period, int]], is_energy: bool) -> Evidence:
         to_at=last.to_at,
         quantity=quantity,
         source=_source(first, last),
-        error_wh=_error(first, last, quantity),
+        error_wh=_error(first, last),
         from_register_wh=first.from_register_wh,
         to_register_wh=last.to_register_wh,
     )
@@ -64,9 +64,8 @@ def _source(first: Period, last: Period) -> Source:
     return Source.METERED if metered else Source.INTERPOLATED
 
 
-def _error(first: Period, last: Period, quantity: int) -> int | None:
-    """How far a stretch's energy can be off: by what either end can be; within one gap between
-    two readings never by more than the gap has left."""
+def _error(first: Period, last: Period) -> int | None:
+    """How far a stretch's energy can be off: by what either end can be."""
     if first.from_error_wh is None or last.to_error_wh is None:
         return None
     return first.from_error_wh + last.to_error_wh
@@ -109,10 +108,7 @@ _PRICED = {
 
 def _of_kind(charge: Charge, line: Line, tariff: Tariff) -> list[str]:
     if line.kind in _PRICED:
-        element = tariff.elements[line.element]
-        said = [
-            f"{line.unit_price} {charge.currency} per {line.unit}, {applies(element.restrictions)}."
-        ]
+        said = [f"{line.unit_price} {charge.currency} per {line.unit}, {_applies(tariff, line)}."]
         return [*said, *_how_known(charge, line)]
     if line.kind is LineKind.NOTICE:
         if line.due:
@@ -124,9 +120,10 @@ def _of_kind(charge: Charge, line: Line, tariff: Tariff) -> list[str]:
     if line.kind is LineKind.CAP:
         kind = line.text.removesuffix(" cap").removesuffix(" fee").lower()
         kind = {"idle": "idle time", "session": "flat"}.get(kind, kind)
+        side = "with" if tariff.tax_included is TaxIncluded.YES else "before"
         cap = next(c for c in tariff.caps if c.dimension.value.replace("_", " ") == kind)
         return [
-            f"A session's {kind} costs {_money(cap.amount, currency)} {currency} at most before "
+            f"A session's {kind} costs {_money(cap.amount, currency)} {currency} at most {side} "
             f"tax; {_money(line.due, currency)} {currency} were due."
         ]
     if line.kind in (LineKind.MINIMUM, LineKind.MAXIMUM):
@@ -141,6 +138,19 @@ def _of_kind(charge: Charge, line: Line, tariff: Tariff) -> list[str]:
             f"{_money(line.due, currency)} {currency} before taxes came out."
         ]
     return [_OWN_SENTENCES[line.kind]]
+
+
+def _applies(tariff: Tariff, line: Line) -> str:
+    """When the price holds; one without restrictions behind others is what is left of them."""
+    given = tariff.elements[line.element].restrictions
+    before = tariff.elements[: line.element]
+    if given == Restrictions() and any(
+        component.dimension.value == line.kind.value
+        for element in before
+        for component in element.components
+    ):
+        return "whenever no price before it applies"
+    return applies(given)
 
 
 def _how_known(charge: Charge, line: Line) -> list[str]:
@@ -204,14 +214,14 @@ def driver_text(
 ) -> str:
     """The bill, amounts aligned; with ``reasons`` (which need the tariffs), why under each line."""
     zone = ZoneInfo(charge.time_zone)
-    rows = [(line.text, _quantity(line, charge), line.net_minor) for line in charge.lines]
-    sums = [("Net", "", charge.net_minor)]
+    rows = [(line.text, _quantity(line, charge), _amount(line, charge)) for line in charge.lines]
+    sums = [("Net", charge.net_minor)]
     for tax in charge.taxes:
         percent = f" {tax.percent} %" if tax.percent else ""
         exempt = f" (exempt: {tax.exempt})" if tax.exempt else ""
-        sums.append((f"{tax.name}{percent}{exempt}", "", tax.tax_minor))
-    sums.append(("Total", "", charge.total_minor))
-    shown = [(a, b, format_minor(c, charge.currency)) for a, b, c in [*rows, *sums]]
+        sums.append((f"{tax.name}{percent}{exempt}", tax.tax_minor))
+    sums.append(("Total", charge.total_minor))
+    shown = [*rows, *((text, "", format_minor(minor, charge.currency)) for text, minor in sums)]
     widths = [max(len(row[i]) for row in shown) for i in range(3)]
     names = ", ".join(
         each.name if each.name == each.id else f"{each.name} (tariff {each.id})"
@@ -236,6 +246,13 @@ def driver_text(
     if charge.warnings:
         out += ["", *(f"Note: {warning}" for warning in charge.warnings)]
     return "\n".join(out) + "\n"
+
+
+def _amount(line: Line, charge: Charge) -> str:
+    """The net; of what is nothing but tax, the tax, and that it is."""
+    if line.net_minor or not line.tax_minor:
+        return format_minor(line.net_minor, charge.currency)
+    return f"tax {format_minor(line.tax_minor, charge.currency)}"
 
 
 def _quantity(line: Line, charge: Charge) -> str:

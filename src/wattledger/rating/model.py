@@ -153,9 +153,10 @@ class Charge(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Σ lines = net, tax, total; net + tax = total; Σ streams = net; Σ taxes = tax. The lines of
     energy (the free one included) add up to ``energy``; charging_s, idle_s and pause_s to the
-    whole time, for a metered session. ``exact`` are the unrounded sums in major units: the
-    numerators before and after taxes and their denominator; ``exact_*`` show them.
-    ``free_reason`` says why nothing is charged, where a policy released the session.
+    whole time of a metered session, less its waiting for the first energy where that counts.
+    ``exact`` are the unrounded sums in major units: the numerators before and after taxes and
+    their denominator; ``exact_*`` show them. ``free_reason`` says why nothing is charged, where a
+    policy released the session.
     """
 
     session_id: str

@@ -9,6 +9,7 @@ class Notice(StrEnum):
     """Why it costs nothing."""
 
     FREE_ENERGY = "free_energy"
+    NO_TARIFF = "no_tariff"
     INCLUDED = "included"
     GRACE = "grace"
     FREE_IDLE = "free_idle"
@@ -26,6 +27,10 @@ NOTICES = {
     ),
     Notice.RESERVED: ("Reservation, free", "The tariff has no price for a reservation."),
     Notice.FREE_ENERGY: ("Energy, free", "The tariff has no price for energy at this time."),
+    Notice.NO_TARIFF: (
+        "Energy, no tariff",
+        "The record names no tariff for this time: none is relevant (OCPI ChargingPeriod).",
+    ),
     Notice.GRACE: ("Idle, grace period", "Idle time in the grace period is never billed."),
     Notice.FREE_IDLE: ("Idle, free", "The tariff has no price for idle time at this time."),
     Notice.IDLE_AFTER_STOP: (
@@ -42,6 +47,7 @@ ORDER = {
     Notice.RESERVED: 1,
     Notice.INCLUDED: 3,
     Notice.FREE_ENERGY: 3,
+    Notice.NO_TARIFF: 3,
     Notice.WAITING: 4,
     Notice.GRACE: 5,
     Notice.FREE_IDLE: 5,

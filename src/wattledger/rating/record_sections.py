@@ -320,6 +320,7 @@ class Record:
             (Dimension.ENERGY, section.energy),
             (Dimension.CHARGING_TIME, section.charging),
             (Dimension.IDLE_TIME, section.idle),
+            (Dimension.RESERVATION_TIME, section.reserved),
         )
         return any(
             volume
