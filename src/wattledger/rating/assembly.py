@@ -26,6 +26,12 @@ FEE = 3
 """The stream of what belongs to no dimension."""
 
 
+# Bound once: looking a member up on its enumeration costs Python 3.11 as much as a call.
+_TAX_RATE = RoundingLevel.TAX_RATE
+_NOTICE = LineKind.NOTICE
+_FREE_ENERGY = Notice.FREE_ENERGY
+
+
 class Header(msgspec.Struct, frozen=True):
     """What is known of a session beside what is priced."""
 
@@ -65,7 +71,7 @@ class Bill:
         self.before: Exact = 0
         self.after: Exact = 0
         self.taxes: dict[tuple[str, str], Exact] = {}
-        by_rate = self.policies.rounding_level is RoundingLevel.TAX_RATE
+        by_rate = self.policies.rounding_level is _TAX_RATE
         self.by_rate: dict[Taxes, list[Exact]] | None = {} if by_rate else None
         # What the lines say, rounded.
         self.net = 0
@@ -139,11 +145,11 @@ class Bill:
         if draft.draw is not None:
             text = words.included_text(draft.draw.dimension, draft.draw.text)
             unit = BASE_UNITS[draft.draw.dimension]
-        elif draft.notice in (Notice.FREE_ENERGY, Notice.NO_TARIFF):
+        elif draft.notice in (_FREE_ENERGY, Notice.NO_TARIFF):
             unit = "Wh"
         self.lines.append(
             Line(
-                LineKind.NOTICE, text, 0, 0, 0, draft.quantity, 0, unit, tariff=draft.tariff,
+                _NOTICE, text, 0, 0, 0, draft.quantity, 0, unit, tariff=draft.tariff,
                 uses=tuple(draft.uses),
             )
         )  # fmt: skip
@@ -195,7 +201,7 @@ class Bill:
         """The line that says what is not charged, with what energy there was."""
         self.lines.append(
             Line(
-                kind=LineKind.NOTICE,
+                kind=_NOTICE,
                 text="Not charged",
                 net_minor=0,
                 tax_minor=0,

@@ -12,18 +12,23 @@ from wattledger.rating.sums import Sides, spread
 from wattledger.sessions.model import Activity
 from wattledger.tariffs.policies import RoundingLevel
 
+# Bound once: looking a member up on its enumeration costs Python 3.11 as much as a call.
+_CHARGER_PAUSE = Activity.CHARGER_PAUSE
+_TOTAL = RoundingLevel.TOTAL
+_ROUNDING = LineKind.ROUNDING
+
 
 def close(bill: Bill, free_reason: str | None = None) -> Charge:
     """The charge."""
     net, tax, total = _rounded(bill)
     gap, gap_total = net - bill.net, total - bill.total
     if gap or gap_total:
-        bill.lines.append(Line(LineKind.ROUNDING, "Rounding", gap, gap_total - gap, gap_total))
+        bill.lines.append(Line(_ROUNDING, "Rounding", gap, gap_total - gap, gap_total))
     charging = idle = pause = 0
     for section in bill.sections:
         charging += section.charging or 0
         idle += section.idle or 0
-        if section.activity == Activity.CHARGER_PAUSE:
+        if section.activity == _CHARGER_PAUSE:
             pause += (section.to_at - section.from_at) // SECOND * bill.header.scale
     header, sums = bill.header, bill.sums
     return Charge(
@@ -57,7 +62,7 @@ def close(bill: Bill, free_reason: str | None = None) -> Charge:
 def _rounded(bill: Bill) -> Sides:
     level = bill.policies.rounding_level
     before, after = bill.before, bill.after
-    if level is RoundingLevel.TOTAL:
+    if level is _TOTAL:
         if type(before) is int and type(after) is int:
             return bill.sums.whole_sides(before, after)
         return bill.sums.sides(before, after)

@@ -42,6 +42,15 @@ from wattledger.wire.ocpi.common import DimensionType
 _CLOSE_US = 360_000
 
 
+# Bound once: looking a member up on its enumeration costs Python 3.11 as much as a call.
+_VEHICLE_IDLE = Activity.VEHICLE_IDLE
+_CHARGING = Activity.CHARGING
+_REPORTED = Source.REPORTED
+_SESSION_START = PriceLock.SESSION_START
+_TIMESTAMPS_IF_CLOSE = TimeVolume.TIMESTAMPS_IF_CLOSE
+_SESSION = IdleScope.SESSION
+
+
 class Record:
     """Goes through a CDR's periods in time order with what was counted so far."""
 
@@ -80,13 +89,13 @@ class Record:
             self.seasons = main.needs_season
             self.looks_back, needs_kind = main.looks_back, main.needs_kind
         kind = _evse_kind(cdr) if needs_kind else None
-        locked = main.tariff.price_lock is PriceLock.SESSION_START
+        locked = main.tariff.price_lock is _SESSION_START
         self.locked = clock.show(cdr.start_date_time) if locked else None
         self.offset_s = None if locked or self.seasons else clock.offset_s
         # Within so many millionths of a scaled second the timestamps are believed (A19).
-        snaps = self.policies.time_volume is TimeVolume.TIMESTAMPS_IF_CLOSE
+        snaps = self.policies.time_volume is _TIMESTAMPS_IF_CLOSE
         self.close = _CLOSE_US * self.scale if snaps else -1
-        self.of_session = self.policies.idle_scope is IdleScope.SESSION
+        self.of_session = self.policies.idle_scope is _SESSION
         terms = main.terms
         self.fixed = (kind, terms.payment_brand, terms.payment_recognition)
 
@@ -102,7 +111,7 @@ class Record:
         for i, period in enumerate(periods):
             to_at = periods[i + 1].start_date_time if i < last else cdr.end_date_time
             from_at = period.start_date_time
-            to_at = max(to_at, from_at)
+            to_at = to_at if to_at > from_at else from_at
             section = self._section(i, from_at, to_at, starts[i], starts[i + 1])
             found.append(section)
             place, at = section.tariff, section.moment
@@ -140,7 +149,7 @@ class Record:
                 self._check_energy(i)
             if energy and charging is None and idle is None and reserved is None:
                 charging = self._missing_time(i, length)
-        activity: str = Activity.VEHICLE_IDLE if idle and not charging else Activity.CHARGING
+        activity: str = _VEHICLE_IDLE if idle and not charging else _CHARGING
         if reserved == 0 and (energy or charging or idle):
             reserved = None  # some writers list what there was nothing of
         if reserved is not None and not (energy or charging or idle):
@@ -150,7 +159,7 @@ class Record:
         place = self.places[i]
         return Section(
             from_at, to_at, activity, self._moment(i, start_s, place, idle is not None),
-            Source.REPORTED, place, energy, charging, idle, reserved,
+            _REPORTED, place, energy, charging, idle, reserved,
         )  # fmt: skip
 
     def _moment(self, i: int, start_s: int, place: int, is_idle: bool) -> Moment:
@@ -237,7 +246,7 @@ class Record:
             at = list(section.moment)
             at[IDLE_S] = before + cut_s
             cut_at = min(moment_of(second_of(section.from_at) + cut_s), section.to_at)
-            piece = Section(cut_at, end_at, section.activity, at, Source.REPORTED, place)
+            piece = Section(cut_at, end_at, section.activity, at, _REPORTED, place)
             piece.idle = left - cut_s * self.scale
             left = cut_s * self.scale
             end_at = cut_at
@@ -261,6 +270,8 @@ class Record:
         if high < low:
             raise BadInput("$.end_date_time", self.cdr.end_date_time.isoformat(),
                            f"a time not before {self.cdr.start_date_time.isoformat()}")  # fmt: skip
+        if low <= starts[0] and starts[-2] <= high and starts == sorted(starts):
+            return
         for i, start in enumerate(starts[:-1]):
             if i and start < starts[i - 1]:
                 raise BadInput(
