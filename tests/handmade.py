@@ -92,7 +92,7 @@ def add_charge(
     """A charge with a document of its figures; its id."""
     whole = net + tax if total is None else total
     document = json.dumps(
-        {"session_id": session_id, "currency": currency, "energy_wh": energy_wh,
+        {"session_id": session_id, "currency": currency, "energy": energy_wh,
          "net_minor": net, "tax_minor": tax, "total_minor": whole}
     ).encode()  # fmt: skip
     insert(

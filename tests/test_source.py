@@ -23,11 +23,20 @@ EXACT = (
 FLOATS_ALLOWED = {
     ("pipeline/world.py", "STALE_AFTER_S = 5.0"),  # machine time, in seconds
     # A Fraction divided is a Fraction: exact.
-    ("rating/compiled.py", "return Fraction(text) / 100"),
     (
-        "rating/compiled.py",
-        "c.dimension: (c, Fraction(c.price) * scale * keep / _PER_UNIT[c.unit])",
+        "rating/rates.py",
+        "price = Fraction(component.price) * scale * keep / PER_UNIT[component.unit]",
     ),
+    (
+        "rating/rates.py",
+        "before = price / whole if tariff.tax_included is TaxIncluded.YES else price",
+    ),
+    ("rating/extras.py", "amount = _minor(bill, per_kwh) * energy * whole / 1000"),
+    ("rating/extras.py", "before = amount / factor(some)"),
+    ("rating/extras.py", "ratio = Fraction(tax + after - before) / tax"),
+    ("rating/extras.py", "return new / ratio if inverse else new * ratio"),
+    ("rating/extras.py", "return other * Fraction(new) / old"),
+    ("rating/taxes.py", "return Fraction(text) / 100"),
 }
 # Machine time: signatures, keys' lives, the system's clock itself.
 NOW_ALLOWED = {"clock.py", "payments/stripe/client.py"}

@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from wattledger.db.work import Work
+from wattledger.pipeline.bill import bill
+from wattledger.pipeline.world import World
 
 READER = {"Authorization": "Bearer reader"}
 WRITER = {"Authorization": "Bearer writer"}
@@ -146,6 +148,34 @@ async def test_what_is_no_session_is_refused(api: httpx.AsyncClient, raw: bytes)
     answer = await api.post("/v1/sessions", content=raw, headers=WRITER)
     assert answer.status_code == 422
     assert answer.json()["expected"]
+
+
+async def test_a_charge_says_why_line_by_line(api: httpx.AsyncClient, work: Work) -> None:
+    """10 kWh at 0.40, the half of them read, at 8.875 % tax: 4.00 and 0.355, in all 4.355."""
+    middle = {"at": "2026-11-01T10:30:00Z", "register_wh": 6_000}
+    body = _session(readings=[*SESSION["readings"], middle], token="ANN",
+                    external={**ELSEWHERE, "amount_minor": 436})  # fmt: skip
+    [taken] = (await _post(api, body)).json()["sessions"]
+    assert await bill(World(work), taken["session_id"]) == "billed"
+    found = (await api.get(f"/v1/sessions/{taken['session_id']}", headers=READER)).json()
+    [charge] = found["charges"]
+    assert (charge["tariff_id"], charge["energy_wh"], charge["quantity_scale"]) == (
+        "standard", 10_000, 1,
+    )  # fmt: skip
+    assert (charge["charging_s"], charge["idle_s"], charge["pause_s"]) == (3_600, 0, 0)
+    assert (charge["net_minor"], charge["tax_minor"], charge["total_minor"]) == (400, 36, 436)
+    assert charge["taxes"] == [{"name": "Sales tax", "percent": "8.875", "tax_minor": 36}]
+    [line] = charge["lines"]
+    assert (line["kind"], line["quantity"], line["net_minor"]) == ("energy", 10_000, 400)
+    assert line["step_quantity"] == 0, "what the document leaves out is said"
+    assert line["why"] == ["0.40 USD per kWh, at any time."]
+    assert line["evidence"] == [
+        {
+            "from_at": "2026-11-01T10:00:00Z", "to_at": "2026-11-01T11:00:00Z",
+            "quantity": 10_000, "source": "metered", "error_wh": 0,
+            "from_register_wh": 1_000, "to_register_wh": 11_000,
+        }
+    ]  # fmt: skip
 
 
 async def test_a_session_that_is_not_there(api: httpx.AsyncClient) -> None:

@@ -292,7 +292,7 @@ def test_what_was_not_read_of_a_tariff_is_told(run: Run, write: Write) -> None:
     body = json.loads(Path(OCPI).read_text()) | {"colour": "green"}
     ran = run("price", SESSION, "--tariff", write(body), "--json")
     assert ran.json["warnings"][0].endswith("file.json: $.colour: unknown field, not read")
-    assert "Note: " in run("price", SESSION, "--tariff", write(body)).out
+    assert "Note:" in run("price", SESSION, "--tariff", write(body)).out
 
 
 def test_the_first_valid_version_of_a_tariff_counts(run: Run, write: Write) -> None:

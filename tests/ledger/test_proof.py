@@ -158,11 +158,16 @@ def _forged(change: str) -> str:
                 "{total_minor}', '441'",
                 "{net_minor}', '399'",
                 "{tax_minor}', '41'",
-                "{energy_wh}', '9999'",
+                "{energy}', '9999'",
+                "{energy}', '\"10000\"'",
+                "{quantity_scale}', '10'",
+                "{quantity_scale}', '0'",
                 "{currency}', '\"EUR\"'",
                 "{session_id}', '\"ses_1\"'",
             )
         ),
+        # 10,000.7 Wh in tenths are 10,000 whole ones: no damage.
+        (_forged("{energy}', '100007'") + ";" + _forged("{quantity_scale}', '10'"), set()),
         (
             "UPDATE charge SET total_minor = 439, tax_minor = 39 WHERE id = 'chg_2'",
             {

@@ -168,3 +168,25 @@ async def test_a_stop_that_comes_late_bills_what_was_held_for_want_of_it(yard: Y
     await yard.stop(number, T0 + HOUR, 10_000)
     assert await yard.billed() == ("billed", 10 * 40)
     assert await yard.codes() == ["stop.late", "unplug.missing"]
+
+
+async def test_a_total_below_zero_is_held(work: Work, clock: DrivenClock) -> None:
+    """10 kWh at -0.10 are -1.00: no way of collecting pays a driver."""
+    config = parse(
+        whole(
+            tariff__0__elements=[
+                {"components": [{"dimension": "energy", "price": "-0.10", "unit": "kWh"}]}
+            ],
+            plan__1__discount_percent="0",
+        )
+    )
+    async with work.transaction("apply") as tx:
+        await store.apply(tx.conn, versions(config), datetime(2026, 1, 1, tzinfo=UTC))
+    yard = Yard(World(work), clock)
+    await _charged(yard)
+    await yard.status("Available", T0 + HOUR)
+    assert await yard.billed() == ("held", None)
+    assert await yard.codes() == ["total_below_zero"]
+    [row] = await yard.rows("SELECT detail FROM anomaly")
+    assert "−$1.00" in row["detail"]["why"]
+    assert await yard.rows("SELECT FROM entry") == []

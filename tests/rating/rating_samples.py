@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from wattledger.rating import Charge, Line, Terms
+from wattledger.rating import Charge, Evidence, Line, Terms
+from wattledger.rating import evidence as evidence_of
 from wattledger.sessions.model import Activity, Change, Delivery, Reading
 from wattledger.tariffs import Tariff, read_tariff
 
-NO_TAX = Terms("Sales tax", "0")
+NO_TAX = Terms.simple("Sales tax", "0")
 CHARGING, IDLE, PAUSE = Activity.CHARGING, Activity.VEHICLE_IDLE, Activity.CHARGER_PAUSE
 
 
@@ -78,6 +79,16 @@ def line(charge: Charge, text: str) -> Line:
     """The one line with that text."""
     (found,) = [line for line in charge.lines if line.text == text]
     return found
+
+
+def evidence(charge: Charge, text: str) -> tuple[Evidence, ...]:
+    """What the one line with that text rests on."""
+    return evidence_of(charge, line(charge, text))
+
+
+def sources(charge: Charge) -> set[str]:
+    """Where the quantities of all lines come from."""
+    return {part.source for one in charge.lines for part in evidence_of(charge, one)}
 
 
 def nets(charge: Charge) -> dict[str, int]:

@@ -11,6 +11,7 @@ from rating_samples import (
     delivery,
     element,
     energy,
+    evidence,
     flat,
     idle,
     line,
@@ -18,7 +19,7 @@ from rating_samples import (
     tariff,
 )
 
-from wattledger.rating import Source, Terms, price
+from wattledger.rating import Source, Terms, price, why
 
 GRACE = (element("idle", idle("0.20", step=60), min_idle_s=600),)
 ENERGY = element("all day", energy("0.30"))
@@ -33,7 +34,8 @@ def test_idle_after_the_grace_up_to_the_cap() -> None:
         changes=(("2026-07-01 11:00", IDLE),),
         ended="2026-07-01 14:00",
     )
-    charge = price(session, tariff(ENERGY, *GRACE, caps={"idle_time": "12.00"}), NO_TAX)
+    capped = tariff(ENERGY, *GRACE, caps={"idle_time": "12.00"})
+    charge = price(session, capped, NO_TAX)
     assert nets(charge) == {
         "Energy, all day": 300,
         "Idle, grace period": 0,
@@ -44,8 +46,9 @@ def test_idle_after_the_grace_up_to_the_cap() -> None:
     assert charge.streams == (("energy", 300), ("time", 0), ("idle", 1200), ("fee", 0))
     assert line(charge, "Idle, grace period").quantity == 600
     assert line(charge, "Idle").quantity == 170 * 60
-    assert line(charge, "Idle").evidence[0].source is Source.CLOCK
-    assert "12.00 USD at most before tax; 34.00 USD were due" in line(charge, "Idle fee cap").why[0]
+    assert evidence(charge, "Idle")[0].source is Source.CLOCK
+    (said,) = why(charge, line(charge, "Idle fee cap"), capped)
+    assert "12.00 USD at most before tax; 34.00 USD were due" in said
     assert (charge.charging_s, charge.idle_s, charge.pause_s) == (3600, 3 * 3600, 0)
 
 
@@ -99,7 +102,7 @@ def test_the_grace_begins_anew_with_each_idle_stretch() -> None:
     # 12 min and 20 min of idle: 2 and 10 after the grace, x 0.20 = 2.40
     charge = price(session, tariff(ENERGY, *GRACE), NO_TAX)
     assert line(charge, "Idle").net_minor == 240
-    assert [part.quantity for part in line(charge, "Idle").evidence] == [120, 600]
+    assert [part.quantity for part in evidence(charge, "Idle")] == [120, 600]
     assert line(charge, "Idle, grace period").quantity == 1200
 
 
@@ -127,11 +130,13 @@ def test_idle_after_the_stop_can_be_free() -> None:
 
 def test_steps_up_and_down_on_minutes() -> None:
     session = delivery(("2026-07-01 10:00:00", 0), ("2026-07-01 10:12:20", 1000))
-    up = price(session, tariff(element("", charging("0.10", step=60))), NO_TAX)
+    by_minutes = tariff(element("", charging("0.10", step=60)))
+    up = price(session, by_minutes, NO_TAX)
     # 740 s are 13 minutes begun: 1.30
     assert nets(up) == {"Charging time": 130, "Energy, free": 0}
     assert line(up, "Charging time").billed_quantity == 780
-    assert "740 s are rounded up to whole steps: 40 s added" in line(up, "Charging time").why[1]
+    reasons = why(up, line(up, "Charging time"), by_minutes)
+    assert "740 s are rounded up to whole steps: 40 s added" in reasons[1]
     down = price(
         session, tariff(element("", charging("0.10", step=60)), step_rounding="down"), NO_TAX
     )
@@ -153,6 +158,59 @@ def test_a_step_down_reaches_back_over_the_last_element() -> None:
     assert line(charge, "Charging time, day").billed_quantity == 3600
     assert line(charge, "Charging time, evening").billed_quantity == 0
     assert charge.net_minor == 300
+
+
+STEPPED = (
+    element("", charging("0.10", step=900)),
+    element("", idle("0.20", step=300)),
+)
+
+
+def test_charging_and_idle_time_share_one_rounding() -> None:
+    session = delivery(
+        ("2026-07-01 10:00", 0),
+        ("2026-07-01 10:19", 1000),
+        changes=(("2026-07-01 10:12", IDLE),),
+    )
+    charge = price(session, tariff(*STEPPED), NO_TAX)
+    # 12 min of charging stay 12: 1.20. 7 min idle are two steps of 5: 2.00.
+    assert line(charge, "Charging time").billed_quantity == 720
+    assert line(charge, "Idle").billed_quantity == 600
+    assert nets(charge) == {"Energy, free": 0, "Charging time": 120, "Idle": 200}
+    # Without idle time, or where it is not priced, charging is rounded: 12 min to 15, 1.50.
+    alone = delivery(("2026-07-01 10:00", 0), ("2026-07-01 10:12", 1000))
+    assert line(price(alone, tariff(*STEPPED), NO_TAX), "Charging time").net_minor == 150
+    unpriced = tariff(STEPPED[0], element("", idle("0.20", step=300), min_idle_s=600))
+    assert line(price(session, unpriced, NO_TAX), "Charging time").net_minor == 150
+
+
+def test_by_policy_the_time_that_was_priced_last_is_rounded() -> None:
+    session = delivery(
+        ("2026-07-01 10:00", 0),
+        ("2026-07-01 10:19", 1000),
+        changes=(("2026-07-01 10:05", IDLE), ("2026-07-01 10:12", CHARGING)),
+    )
+    # 5 + 7 min of charging, 7 min idle between them: idle takes it, 1.20 and 2.00 ...
+    assert price(session, tariff(*STEPPED), NO_TAX).net_minor == 320
+    # ... or charging, 15 min at 0.10 and 7 at 0.20: 1.50 and 1.40.
+    last = price(session, tariff(*STEPPED, step_time="last"), NO_TAX)
+    assert {one.text: one.net_minor for one in last.lines if one.net_minor} == {
+        "Charging time": 150,
+        "Idle": 140,
+    }
+
+
+def test_a_flat_fee_of_each_element_by_policy() -> None:
+    fees = (
+        element("start", flat("0.50"), max_duration_s=3600),
+        element("long stay", flat("3.00"), min_duration_s=3600),
+        ENERGY,
+    )
+    session = delivery(("2026-07-01 10:00", 0), ("2026-07-01 12:00", 1000))
+    # Once a session: the first that is active, and no other. Once an element: 0.50 and 3.00.
+    assert price(session, tariff(*fees), NO_TAX).net_minor == 50 + 30
+    each = price(session, tariff(*fees, flat="once_an_element"), NO_TAX)
+    assert each.net_minor == 50 + 300 + 30
 
 
 def test_hours_are_priced_exactly() -> None:
@@ -199,9 +257,11 @@ def test_a_discount_comes_before_the_cap() -> None:
     session = delivery(
         ("2026-07-01 10:00", 0), ("2026-07-01 11:00", 10000), ended="2026-07-01 12:10"
     )
-    member = Terms("Sales tax", "0", "10", "Member")
-    charge = price(session, tariff(ENERGY, *GRACE, caps={"idle_time": "12.00"}), member)
+    member = Terms.simple("Sales tax", "0", "10", "Member")
+    capped = tariff(ENERGY, *GRACE, caps={"idle_time": "12.00"})
+    charge = price(session, capped, member)
     # 3.00 and 12.00 less 10 %: below the cap
     assert nets(charge) == {"Energy, all day": 270, "Idle, grace period": 0, "Idle": 1080}
-    assert "A discount of 10 % (Member) is taken off." in line(charge, "Idle").why
-    assert (charge.plan, line(charge, "Idle").discount_percent) == ("Member", "10")
+    reasons = why(charge, line(charge, "Idle"), capped)
+    assert "A discount of 10 % (Member) is taken off." in reasons
+    assert (charge.terms.plan, line(charge, "Idle").discount_percent) == ("Member", "10")

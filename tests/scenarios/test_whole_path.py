@@ -90,6 +90,9 @@ async def test_from_the_plug_to_the_bank(dsn: str) -> None:
         assert told["session_id"] == session["id"]
         assert told["entity_date"] == "2026-11-02", "in California it is still Monday"
         assert told["total_minor"] == 2040
+        assert told["taxes"] == [
+            {"name": "Sales tax", "percent": "10.25", "tax_minor": 190, "exempt": None}
+        ]
         assert sum(line["net_minor"] for line in told["lines"]) == 1850
         assert told["journal"] == [
             {"debit": "receivable.driver", "credit": "revenue.energy", "amount_minor": 650},

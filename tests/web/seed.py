@@ -145,7 +145,7 @@ def write(conn: Conn, drive: Drive, point: int, *, age_days: int) -> Charge:
     found = assemble(drive.key, "Europe/Amsterdam", facts, idle_after_stop=True)
     assert isinstance(found, Delivery)
     tariff = read_tariff(TARIFFS[contract.tariff_id], "$")
-    charge = price(found, tariff, Terms("VAT", "21", contract.discount_percent))
+    charge = price(found, tariff, Terms.simple("VAT", "21", contract.discount_percent))
     add_charge(conn, drive, contract, charge, age_days)
     return charge
 

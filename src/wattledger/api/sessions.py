@@ -6,9 +6,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wattledger import rating
 from wattledger.api.answers import json_answer
 from wattledger.api.body import read_body
+from wattledger.api.charges import shown
 from wattledger.api.state import State
 from wattledger.errors import BadInput, Malformed, NotFound
 from wattledger.pipeline.imports import SessionIn, take
@@ -78,10 +78,13 @@ async def get_one(request: Request) -> Response:
         )
         facts = await cursor.fetchall()
         cursor = await conn.execute(
-            "SELECT document FROM charge WHERE session_id = %s ORDER BY revision", (session_id,)
+            "SELECT c.document, v.body FROM charge c"
+            " JOIN config_version v ON v.digest = c.tariff_digest"
+            " WHERE c.session_id = %s ORDER BY c.revision",
+            (session_id,),
         )
         documents = await cursor.fetchall()
-    charges = [msgspec.to_builtins(rating.decode(bytes(d["document"]))) for d in documents]
+    charges = [shown(bytes(d["document"]), d["body"]) for d in documents]
     return json_answer({**row, "facts": facts, "charges": charges})
 
 

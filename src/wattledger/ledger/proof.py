@@ -37,6 +37,13 @@ class Proof(msgspec.Struct, frozen=True):
         return not self.findings
 
 
+# The document's energy in whole Wh, rounded down; NULL where it says none.
+_WHOLE_WH = (
+    "CASE WHEN jsonb_typeof(d->'energy') = 'number'"
+    " AND COALESCE(d->'quantity_scale', '1') BETWEEN '1' AND '1000000000000' THEN to_jsonb("
+    "div((d->>'energy')::numeric, COALESCE((d->>'quantity_scale')::numeric, 1))"
+    " - (mod((d->>'energy')::numeric, COALESCE((d->>'quantity_scale')::numeric, 1)) < 0)::int) END"
+)
 # name, what is wrong (a row each: subject, message)
 _CHECKS = (
     (
@@ -169,7 +176,7 @@ _CHECKS = (
         "SELECT c.id AS subject, 'is in its columns not what it is in its document' AS message"
         " FROM charge c, document_json(c.document) d WHERE to_jsonb(c.session_id)"
         " IS DISTINCT FROM d->'session_id' OR to_jsonb(c.currency) IS DISTINCT FROM d->'currency'"
-        " OR to_jsonb(c.energy_wh) IS DISTINCT FROM d->'energy_wh'"
+        f" OR to_jsonb(c.energy_wh) IS DISTINCT FROM {_WHOLE_WH}"
         " OR to_jsonb(c.net_minor) IS DISTINCT FROM d->'net_minor'"
         " OR to_jsonb(c.tax_minor) IS DISTINCT FROM d->'tax_minor'"
         " OR to_jsonb(c.total_minor) IS DISTINCT FROM d->'total_minor'",

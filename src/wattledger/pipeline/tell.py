@@ -11,7 +11,7 @@ from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ledger.entries import Entry
-from wattledger.rating import Charge
+from wattledger.rating.model import Charge, TaxAmount
 from wattledger.sessions.store import SessionRow
 
 
@@ -31,6 +31,7 @@ async def session_billed(
         "net_minor": charge.net_minor,
         "tax_minor": charge.tax_minor,
         "total_minor": charge.total_minor,
+        "taxes": [_tax(tax) for tax in charge.taxes],
         "lines": [{"text": line.text, "net_minor": line.net_minor} for line in charge.lines],
         "journal": journal(entry),
     }
@@ -65,6 +66,15 @@ def journal(entry: Entry | None) -> list[dict[str, Any]]:
         {"debit": p.debit.value, "credit": p.credit.value, "amount_minor": p.amount_minor}
         for p in (entry.postings if entry else ())
     ]
+
+
+def _tax(tax: TaxAmount) -> dict[str, Any]:
+    return {
+        "name": tax.name,
+        "percent": tax.percent,
+        "tax_minor": tax.tax_minor,
+        "exempt": tax.exempt,
+    }
 
 
 def _session(row: SessionRow, charge: Charge) -> dict[str, Any]:

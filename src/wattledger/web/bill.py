@@ -168,7 +168,7 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
     tariff = await _one(conn, _TARIFF, contract.tariff_digest)
     replayed = None
     if charge and tariff:
-        replayed = await replay(conn, session_id, contract, tariff["body"])
+        replayed = await replay(conn, session_id, contract, charge, tariff["body"])
     return Bill(
         session=session,
         contract=contract,
@@ -190,17 +190,16 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
 
 
 async def replay(
-    conn: Conn, session_id: str, contract: Contract, body: dict[str, Any]
+    conn: Conn, session_id: str, contract: Contract, charge: Charge, body: dict[str, Any]
 ) -> bytes | None:
-    """The document that the facts and the contract give today; None where they give none."""
+    """The document that the facts and the contract give today; None where they give none. What
+    was drawn on an allowance depends on what came before: it is taken as the charge has it."""
     try:
         tariff = read_tariff(body, "$")
         found = await delivery(conn, session_id, idle_after_stop=tariff.policies.idle_after_stop)
-        return (
-            encode(price(found, tariff, Terms.of(contract)))
-            if isinstance(found, Delivery)
-            else None
-        )
+        if not isinstance(found, Delivery):
+            return None
+        return encode(price(found, tariff, Terms.of(contract, charge.terms.draws)))
     except (BadInput, CantPrice):
         return None
 
@@ -221,9 +220,13 @@ def prove(
         and line["account"].startswith("receivable.")
     )
     net, tax, total = row["net_minor"], row["tax_minor"], row["total_minor"]
+    lines = charge.lines
     return Proof(
-        lines_sum=sum(line.net_minor for line in charge.lines) == net == charge.net_minor,
-        net_and_tax=net + tax == total and (tax, total) == (charge.tax_minor, charge.total_minor),
+        lines_sum=sum(line.net_minor for line in lines) == net == charge.net_minor
+        and sum(line.total_minor for line in lines) == total,
+        net_and_tax=net + tax == total
+        and (tax, total) == (charge.tax_minor, charge.total_minor)
+        and sum(each.tax_minor for each in charge.taxes) == tax,
         in_ledger=owed == total,
         document=content_digest(bytes(row["document"])) == row["document_digest"],
         replays=replayed == bytes(row["document"]),

@@ -7,15 +7,17 @@ measured on, so that it ends at the total of the bill.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from wattledger.money import divide
-from wattledger.rating.model import Charge, Line, LineKind
+from wattledger.rating import Charge, Line, LineKind, evidence
 from wattledger.sessions.model import Activity
 from wattledger.web.bill import Bill
-from wattledger.web.numbers import sign
+from wattledger.web.numbers import plain_price
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -29,11 +31,6 @@ _WORDS = {
 def second_of(moment: datetime) -> int:
     """Whole seconds since 1970."""
     return (moment - _EPOCH) // _SECOND
-
-
-def ranges(line: Line) -> list[tuple[int, int]]:
-    """When a line of the bill was earned, for its mark in the chart."""
-    return [(second_of(piece.from_at), second_of(piece.to_at)) for piece in line.evidence]
 
 
 def chart(bill: Bill, now: datetime) -> dict[str, Any] | None:
@@ -84,12 +81,12 @@ def power(readings: list[tuple[int, int]], end: int | None) -> list[tuple[int, i
 def _bands(charge: Charge, start: int, end: int, currency: str) -> list[dict[str, Any]]:
     """Where which price of energy held, side by side, the dearest one named so."""
     priced = [line for line in charge.lines if line.kind is LineKind.ENERGY]
-    dearest = max((_exact(line.unit_price) for line in priced), default=(0, 0))
+    dearest = max((Fraction(line.unit_price) for line in priced), default=Fraction(0))
     found: list[dict[str, Any]] = []
     for line in priced:
-        peak = len(priced) > 1 and _exact(line.unit_price) == dearest
-        for piece in line.evidence:
-            label = f"{line.text} {_price(line.unit_price, currency)}/{line.unit}"
+        peak = len(priced) > 1 and Fraction(line.unit_price) == dearest
+        for piece in evidence(charge, line):
+            label = f"{line.text} {plain_price(line.unit_price, currency)}/{line.unit}"
             found.append({"from": second_of(piece.from_at), "label": label, "peak": peak})
     found.sort(key=lambda band: band["from"])
     merged: list[dict[str, Any]] = []
@@ -102,17 +99,6 @@ def _bands(charge: Charge, start: int, end: int, currency: str) -> list[dict[str
         merged[0]["from"] = start
         merged[-1]["to"] = end
     return merged
-
-
-def _exact(price: str) -> tuple[int, int]:
-    """A plain decimal in billionths, so that prices can be compared without a float."""
-    whole, _, places = price.partition(".")
-    return int(whole), int(places.ljust(9, "0")[:9])
-
-
-def _price(price: str, currency: str) -> str:
-    """The price as the operator wrote it, with the currency's sign."""
-    return sign(currency) + price
 
 
 def _states(bill: Bill, start: int, end: int) -> list[tuple[int, int, str]]:
@@ -147,7 +133,7 @@ def _paid_idle(charge: Charge | None) -> list[tuple[int, int]]:
         (second_of(piece.from_at), second_of(piece.to_at))
         for line in charge.lines
         if line.kind is LineKind.IDLE_TIME
-        for piece in line.evidence
+        for piece in evidence(charge, line)
     )
 
 
@@ -178,29 +164,52 @@ def _joined(states: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
 
 
 _Piece = tuple[int, int, int, int, int]  # from, to, amount, quantity, whole
+_ONCE = (LineKind.FLAT, LineKind.RESERVATION_FLAT, LineKind.FEE)
+_LIMITS = (LineKind.MINIMUM, LineKind.MAXIMUM)
+_TAKEN_OFF = (LineKind.CAP, LineKind.MAXIMUM, LineKind.ROUNDING)
 
 
 def running_cost(charge: Charge, readings: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(second, cost incl. tax until there). It never leaves the bill: it ends at its total, and
-    what has a cap rises to it and stays."""
+    """(second, cost incl. tax until there). It never leaves the bill: it ends at its total, what
+    has a cap rises to it and stays, and what has a least price begins with it."""
     start, end = second_of(charge.started_at), second_of(charge.ended_at)
-    pieces = {kind: _pieces(charge, kind) for kind in {line.kind for line in charge.lines}}
+    limit = next((i for i, line in enumerate(charge.lines) if line.kind in _LIMITS), None)
+    limited = _pieces(charge, charge.lines[: limit or 0])
+    beyond = _pieces(charge, charge.lines[limit or 0 :])
     caps = _caps(charge)
     moments = {start, end} | {at for at, _ in readings if start <= at <= end}
-    moments |= {edge for each in pieces.values() for piece in each for edge in piece[:2]}
-    if caps:
+    every = [piece for each in (*limited.values(), *beyond.values()) for piece in each]
+    moments |= {edge for piece in every for edge in piece[:2] if start <= edge <= end}
+    if caps or limit is not None:
         moments |= set(range(start, end, max(1, (end - start) // 120)))
+    # Rounded lines can be a cent above the bill before the rounding at its end.
+    rises = all(line.total_minor >= 0 for line in charge.lines if line.kind not in _TAKEN_OFF)
     found = []
     for at in sorted(moments):
-        net = 0
-        for kind, each in pieces.items():
-            so_far = sum(_by(at, piece) for piece in each)
-            net += min(so_far, caps.get(kind, so_far))
-        gross = divide(net * charge.total_minor, charge.net_minor) if charge.net_minor else 0
-        found.append((at, gross))
+        cost = _earned(at, limited, caps)
+        if limit is not None:
+            cost = _held(charge, limit, cost)
+        gross = round(cost + _earned(at, beyond, caps))
+        found.append((at, min(gross, charge.total_minor) if rises else gross))
     if found:
         found[-1] = (found[-1][0], charge.total_minor)
     return found
+
+
+def _held(charge: Charge, limit: int, cost: Fraction) -> Fraction:
+    """A session's cost at its least or its most; fees come on top of either."""
+    amount = Fraction(sum(line.total_minor for line in charge.lines[: limit + 1]))
+    is_least = charge.lines[limit].kind is LineKind.MINIMUM
+    return max(cost, amount) if is_least else min(cost, amount)
+
+
+def _earned(at: int, pieces: dict[LineKind, list[_Piece]], caps: dict[LineKind, int]) -> Fraction:
+    """What all kinds have earned by ``at``, each up to its cap."""
+    cost = Fraction(0)
+    for kind, each in pieces.items():
+        so_far = sum((_by(at, piece) for piece in each), Fraction(0))
+        cost += min(so_far, Fraction(caps[kind])) if kind in caps else so_far
+    return cost
 
 
 def _caps(charge: Charge) -> dict[LineKind, int]:
@@ -209,38 +218,44 @@ def _caps(charge: Charge) -> dict[LineKind, int]:
     above = LineKind.NOTICE
     for line in charge.lines:
         if line.kind is LineKind.CAP:
-            whole = sum(other.net_minor for other in charge.lines if other.kind is above)
-            caps[above] = whole + line.net_minor
+            whole = sum(other.total_minor for other in charge.lines if other.kind is above)
+            caps[above] = whole + line.total_minor
         elif line.kind is not LineKind.NOTICE:
             above = line.kind
     return caps
 
 
-def _pieces(charge: Charge, kind: LineKind) -> list[_Piece]:
-    end = second_of(charge.ended_at)
-    pieces: list[_Piece] = []
-    for line in charge.lines:
-        whole = sum(piece.quantity for piece in line.evidence)
-        if line.kind is not kind or kind is LineKind.CAP:
+def _pieces(charge: Charge, lines: Sequence[Line]) -> dict[LineKind, list[_Piece]]:
+    """When the lines of each kind were earned. What is billed once counts from its beginning on,
+    what was before the session from the start, and an excise grows with the energy."""
+    start, end = second_of(charge.started_at), second_of(charge.ended_at)
+    found: dict[LineKind, list[_Piece]] = {}
+    for line in lines:
+        if line.kind is LineKind.CAP or line.kind in _LIMITS:
             continue
-        if kind is LineKind.ROUNDING:
-            pieces.append((end, end, line.net_minor, 1, 1))
-        elif kind is LineKind.FLAT or whole == 0:
-            at = second_of(line.from_at)
-            pieces.append((at, at, line.net_minor, 1, 1))
+        pieces = found.setdefault(line.kind, [])
+        times = [(p.from_at, p.to_at, p.quantity) for p in evidence(charge, line)]
+        if line.kind is LineKind.EXCISE:
+            times = [(p.from_at, p.to_at, p.energy) for p in charge.periods]
+        whole = sum(quantity for _, _, quantity in times)
+        if line.kind is LineKind.ROUNDING:
+            pieces.append((end, end, line.total_minor, 1, 1))
+        elif line.kind in _ONCE or whole == 0:
+            at = max(second_of(times[0][0]), start) if times else start
+            pieces.append((at, at, line.total_minor, 1, 1))
         else:
             pieces += [
-                (second_of(p.from_at), second_of(p.to_at), line.net_minor, p.quantity, whole)
-                for p in line.evidence
+                (second_of(begin), second_of(until), line.total_minor, quantity, whole)
+                for begin, until, quantity in times
             ]
-    return pieces
+    return found
 
 
-def _by(at: int, piece: _Piece) -> int:
+def _by(at: int, piece: _Piece) -> Fraction:
     """What of a piece has been earned by ``at``."""
     begin, until, amount, quantity, whole = piece
     if at < begin:
-        return 0
+        return Fraction(0)
     if at >= until:
-        return divide(amount * quantity, whole)
-    return divide(amount * quantity * (at - begin), whole * (until - begin))
+        return Fraction(amount * quantity, whole)
+    return Fraction(amount * quantity * (at - begin), whole * (until - begin))

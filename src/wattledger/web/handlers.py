@@ -13,6 +13,7 @@ from wattledger.web import books
 from wattledger.web.bill import read_bill
 from wattledger.web.curve import chart
 from wattledger.web.events import read_page, render, seen_digest
+from wattledger.web.explained import explained
 from wattledger.web.models import ROUTES, model_name, model_of
 from wattledger.web.page import Site, asked_day, chosen
 from wattledger.web.reconciled import LEGS, read_reconciled
@@ -108,6 +109,7 @@ async def session(site: Site, request: Request) -> Response:
         owner=entity,
         here=bill.contract.time_zone,
         events=timeline(bill, bill.contract.time_zone),
+        lines=explained(bill),
         chart=chart(bill, view.now),
         model=model_name(model),
         state=STATES[bill.session["state"]],

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from wattledger import money as amounts
 from wattledger.energy import kwh_text
+from wattledger.rating.words import quantity_text
 
 _PARTS = re.compile(r"(−?)([^0-9]*)([0-9].*)")
 
@@ -37,6 +38,18 @@ def sign(currency: str) -> str:
     """What stands before an amount: ``€``, ``KWD ``."""
     found = _PARTS.fullmatch(amounts.format_minor(0, currency))
     return str(found.group(2)) if found else currency
+
+
+def plain_price(price: str, currency: str) -> str:
+    """The price as the operator wrote it, with the currency's sign: ``€0.67``, ``−€0.10``."""
+    return f"{'−' if price.startswith('-') else ''}{sign(currency)}{price.removeprefix('-')}"
+
+
+def price(text: str, currency: str) -> Markup:
+    """The same with the sign of the currency muted."""
+    return Markup('<data class="m" value="{}">{}<i>{}</i>{}</data>').format(
+        text, "−" if text.startswith("-") else "", sign(currency), text.removeprefix("-")
+    )
 
 
 def money_or_dash(amount_minor: int, currency: str) -> Markup:
@@ -128,6 +141,15 @@ def weekday(day: date) -> str:
 def short_day(day: date) -> str:
     """For tables: ``3 Nov``."""
     return f"{day.day} {day:%b}"
+
+
+def quantity(amount: int, unit: str, scale: int = 1) -> Markup | str:
+    """What a line counts, over ``scale``: energy, time, or how often."""
+    if scale != 1:
+        return quantity_text(amount, unit, scale)
+    if unit == "Wh":
+        return kwh(amount)
+    return duration(amount) if unit == "s" else str(amount or "")
 
 
 def duration(seconds: int) -> str:

@@ -25,7 +25,6 @@ from starlette.responses import HTMLResponse, Response
 from wattledger.clock import Clock
 from wattledger.errors import BadInput, NotFound
 from wattledger.web import numbers
-from wattledger.web.curve import ranges
 from wattledger.web.flow import nodes
 from wattledger.web.live import Live
 from wattledger.web.places import Conn, Entity, Places, read_places
@@ -44,6 +43,8 @@ FILTERS = (
     "plain_kwh",
     "per_kwh",
     "percent",
+    "price",
+    "quantity",
     "share",
     "clock",
     "stamp",
@@ -246,7 +247,6 @@ def _templates() -> jinja2.Environment:
     env.filters["sum_signed"] = lambda rows: sum(row.amount_minor or 0 for row in rows)
     env.filters["sum_abs"] = lambda rows: sum(abs(row.amount_minor or 0) for row in rows)
     env.globals["nodes"] = nodes
-    env.globals["ranges"] = ranges
     env.globals["sign"] = numbers.sign
     env.globals["static"] = _versioned()
     return env
