@@ -403,15 +403,13 @@ class Bill:
 
     def tax_factor(self) -> Fraction:
         """After over before taxes; of a session that costs nothing it is the tariff's, if it has
-        one only, else no tax is known and the sides are equal."""
+        one only (of what costs something, if anything does), else no tax is known and the sides
+        are equal."""
         if self.before and self.after:
             return self.after / self.before
-        splits = [
-            self.split(Fraction(component.price), self.rates(component))
-            for element in self.tariff.elements
-            for component in element.components
-            if Fraction(component.price) and self.kept(component.dimension)
-        ]
+        components = [c for element in self.tariff.elements for c in element.components]
+        costing = [c for c in components if Fraction(c.price) and self.kept(c.dimension)]
+        splits = [self.split(Fraction(1), self.rates(c)) for c in costing or components]
         factors = {1 + sum(parts.values(), ZERO) / net for net, parts in splits}
         (factor,) = factors if len(factors) == 1 else (Fraction(1),)
         return factor

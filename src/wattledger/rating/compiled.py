@@ -28,7 +28,7 @@ from wattledger.rating.moments import (
     WEEK_SECOND,
     Moment,
 )
-from wattledger.rating.rates import Rate, exact_rate, whole_rate
+from wattledger.rating.rates import Rate, exact_rates, whole_rate
 from wattledger.rating.sums import Sums
 from wattledger.rating.terms import Terms
 from wattledger.tariffs.model import (
@@ -124,11 +124,14 @@ def compile_tariff(tariff: Tariff, terms: Terms) -> Compiled:
 
 def _compile(tariff: Tariff, terms: Terms) -> Compiled:
     scale = 10 ** exponent(tariff.currency)
-    exact = [exact_rate(tariff, terms, i, c) for i, e in enumerate(tariff.elements)
-             for c in e.components]  # fmt: skip
+    exact = exact_rates(tariff, terms)
     caps = {cap.dimension: Fraction(cap.amount) * scale for cap in tariff.caps}
     denominator = lcm(
-        *(value.denominator for rate in exact for value in (rate.before, rate.after)),
+        *(
+            value.denominator
+            for rate in exact
+            for value in (rate.before, rate.before * rate.factor)
+        ),
         *(share.denominator for rate in exact for _, share in rate.parts),
         *(cap.denominator for cap in caps.values()),
     )

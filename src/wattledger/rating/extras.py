@@ -97,13 +97,9 @@ def _other_side(
         return other + new - old
     if old:
         return other * Fraction(new) / old
-    ratios = {
-        Fraction(rate.after, rate.before)
-        for table in bill.main.tables.values()
-        for cell in table
-        for rate in cell
-        if rate.before
-    }
+    rates = [rate for table in bill.main.tables.values() for cell in table for rate in cell]
+    # What costs something says more of the tax than what costs nothing.
+    ratios = {rate.factor for rate in rates if rate.before} or {rate.factor for rate in rates}
     if len(ratios) != 1:
         bill.warnings.append(
             "$.min_price: it is stated on one side of tax only and the tariff has several "

@@ -77,6 +77,8 @@ class Rate:
     dimension: Dimension
     before: int
     after: int
+    factor: Fraction
+    """``after`` by ``before``, also where the price is nothing."""
     shares: tuple[tuple[tuple[str, str], int], ...]
     """What of ``after`` is which tax, by name and percent."""
     exempt: tuple[tuple[tuple[str, str], str], ...]
@@ -115,9 +117,18 @@ class ExactRate:
     element: int
     component: Component
     before: Fraction
-    after: Fraction
+    factor: Fraction
     parts: tuple[tuple[TaxPart, Fraction], ...]
     discount_percent: str
+
+
+def exact_rates(tariff: Tariff, terms: Terms) -> list[ExactRate]:
+    """Of every component, in the tariff's order; raises as ``exact_rate`` does."""
+    return [
+        exact_rate(tariff, terms, i, component)
+        for i, element in enumerate(tariff.elements)
+        for component in element.components
+    ]
 
 
 def exact_rate(tariff: Tariff, terms: Terms, element: int, component: Component) -> ExactRate:
@@ -154,7 +165,7 @@ def exact_rate(tariff: Tariff, terms: Terms, element: int, component: Component)
         element=element,
         component=component,
         before=before,
-        after=before * whole,
+        factor=whole,
         parts=tuple((part, before * part.share) for part in parts),
         discount_percent=percent,
     )
@@ -171,7 +182,8 @@ def whole_rate(tariff: Tariff, exact: ExactRate, denominator: int) -> Rate:
         component=exact.component,
         dimension=dimension,
         before=int(exact.before * denominator),
-        after=int(exact.after * denominator),
+        after=int(exact.before * exact.factor * denominator),
+        factor=exact.factor,
         shares=tuple(
             ((part.name, part.percent), int(share * denominator)) for part, share in exact.parts
         ),
