@@ -144,6 +144,7 @@ def write(conn: Conn, drive: Drive, point: int, *, age_days: int) -> Charge:
     add_session(conn, drive, contract, facts, point, "billed")
     found = assemble(drive.key, "Europe/Amsterdam", facts, idle_after_stop=True)
     assert isinstance(found, Delivery)
+    found = msgspec.structs.replace(found, max_power_w=contract.power_w)
     tariff = read_tariff(TARIFFS[contract.tariff_id], "$")
     charge = price(found, tariff, Terms.simple("VAT", "21", contract.discount_percent))
     add_charge(conn, drive, contract, charge, age_days)

@@ -58,6 +58,7 @@ async def _shown(
     facts = facts_of(drive)
     found = assemble(KEY, "Europe/Amsterdam", facts, idle_after_stop=True)
     assert isinstance(found, Delivery)
+    found = msgspec.structs.replace(found, max_power_w=contract.power_w)
     charge = price(found, tariff, Terms.of(contract, draws))
     with psycopg.connect(database.conninfo(Role.APP)) as conn:
         configure(conn)

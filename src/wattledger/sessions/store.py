@@ -197,7 +197,11 @@ async def delivery(
         raise LookupError(f"no session {session_id}")
     found = await facts(conn, session_id)
     zone = row.contract.time_zone
-    return assemble(session_id, zone, found, idle_after_stop=idle_after_stop)
+    made = assemble(session_id, zone, found, idle_after_stop=idle_after_stop)
+    if isinstance(made, Delivery) and row.contract.power_w:
+        # What the charge point can give at most tightens the error bounds of what was not read.
+        return msgspec.structs.replace(made, max_power_w=row.contract.power_w)
+    return made
 
 
 async def stop(
