@@ -15,7 +15,7 @@ from math import ceil, floor
 from zoneinfo import ZoneInfo
 
 from wattledger.money import Rounding, exponent
-from wattledger.rating import Terms
+from wattledger.rating import Tax, Terms
 from wattledger.sessions.model import Activity, Delivery
 from wattledger.tariffs import Component, Dimension, PriceLimit, Restrictions, Tariff
 
@@ -450,10 +450,40 @@ class Bill:
             if tax.exempt:
                 excise = ZERO
             add(self.taxes, {(tax.name, ""): excise})
+            low, high = (
+                on_top([
+                    rate
+                    for rate in self.terms.taxes
+                    if rate.percent is not None
+                    and (not rate.dimensions or Dimension.ENERGY in rate.dimensions)
+                    and (rate.stack > tax.stack) is higher
+                ])
+                for higher in (False, True)
+            )  # fmt: skip
             if self.tariff.tax_included == "yes":
-                self.before -= excise
+                # price = (net x (1 + low) + excise) x (1 + high): the net is less by this.
+                less = excise / (1 + sum(low.values()))
+                self.before -= less
+                add(self.taxes, {key: -less * share for key, share in low.items()})
             else:
-                self.after += excise
+                self.after += excise * (1 + sum(high.values()))
+                add(self.taxes, {key: excise * share for key, share in high.items()})
+
+
+def on_top(rates: list[Tax]) -> dict[tuple[str, str], Fraction]:
+    """What each of some percentages adds to 1, a higher stack on all that is below it."""
+    found: dict[tuple[str, str], Fraction] = {}
+    for level in sorted({rate.stack for rate in rates}):
+        base = 1 + sum(found.values(), ZERO)
+        same = {}
+        for rate in rates:
+            if rate.stack == level and not rate.exempt:
+                add(
+                    same,
+                    {(rate.name, rate.percent or ""): base * Fraction(rate.percent or 0) / 100},
+                )
+        add(found, same)
+    return found
 
 
 def add(sums: dict[tuple[str, str], Fraction], more: dict[tuple[str, str], Fraction]) -> None:

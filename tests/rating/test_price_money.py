@@ -122,7 +122,7 @@ def test_only_idle_time_of_a_session_without_energy() -> None:
     assert nets(charge) == {"Idle": 200, "Not charged": 0}
     assert charge.free_reason is None
     assert why(charge, line(charge, "Not charged"), fee) == (
-        "All but its idle time is free of charge: no energy was delivered.",
+        "What does not stand above is free of charge: no energy was delivered.",
     )
 
 

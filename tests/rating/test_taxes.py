@@ -184,8 +184,10 @@ def test_a_thousand_sessions_and_the_return() -> None:
     [
         # 5.00 with 0.26 of excise in it.
         ((Tax("Excise", per_kwh="0.026"),), (474, 26, 500)),
-        # And with 20 % in it as well: 4.1667 less 0.26 is 3.9067.
-        ((Tax("VAT", "20"), Tax("Excise", per_kwh="0.026")), (391, 109, 500)),
+        # And with 20 % of the price alone: (5.00 - 0.26) / 1.2 = 3.95, of it 0.79, and 0.26.
+        ((Tax("VAT", "20"), Tax("Excise", per_kwh="0.026")), (395, 105, 500)),
+        # With 20 % of price and excise: 5.00 / 1.2 = 4.1667, less 0.26 is 3.9067.
+        ((Tax("VAT", "20", stack=1), Tax("Excise", per_kwh="0.026")), (391, 109, 500)),
         # An exempt one is not taken out.
         ((Tax("Excise", per_kwh="0.026", exempt="embassy"),), (500, 0, 500)),
     ],
@@ -193,6 +195,17 @@ def test_a_thousand_sessions_and_the_return() -> None:
 def test_an_excise_in_prices_that_have_it(terms: Any, expected: tuple[int, int, int]) -> None:
     charge = price(HOUR, offer(element("", energy("0.50")), tax_included="yes"), Terms(taxes=terms))
     assert sums(charge) == expected
+
+
+def test_a_tax_of_a_higher_stack_is_on_the_excise_too() -> None:
+    # 10 kWh at 0.474 are 4.74; (4.74 + 0.26) x 1.19 = 5.95, of which 0.95 and 0.26 are taxes.
+    terms = Terms(taxes=(Tax("Excise", per_kwh="0.026"), Tax("VAT", "19", stack=1)))
+    charge = price(HOUR, offer(element("", energy("0.474"))), terms)
+    assert sums(charge) == (474, 121, 595)
+    assert {tax.name: tax.tax_minor for tax in charge.taxes} == {"VAT": 95, "Excise": 26}
+    # The same price with everything in it comes back to the same net.
+    inside = price(HOUR, offer(element("", energy("0.595")), tax_included="yes"), terms)
+    assert sums(inside) == (474, 121, 595)
 
 
 def test_no_excise_where_no_tax_applies_or_nothing_was_delivered() -> None:

@@ -17,6 +17,8 @@ from wattledger.rating.notices import ORDER as NOTICE_ORDER
 from wattledger.rating.rates import BASE_UNITS, Rate
 from wattledger.rating.sections import Section
 from wattledger.rating.sums import Exact, Sums
+from wattledger.rating.taxes import TaxKey
+from wattledger.rating.terms import Terms
 from wattledger.tariffs.model import TaxIncluded
 from wattledger.tariffs.policies import RoundingLevel
 
@@ -41,6 +43,7 @@ class Header(msgspec.Struct, frozen=True):
     ended_at: datetime
     energy: int
     scale: int
+    terms: Terms
     warnings: tuple[str, ...] = ()
 
 
@@ -52,6 +55,7 @@ class Bill:
         self.compiled = compiled
         self.header = header
         self.main = compiled[0]
+        self.terms = header.terms
         self.tariff = self.main.tariff
         self.policies = self.tariff.policies
         if len(compiled) == 1:
@@ -70,14 +74,13 @@ class Bill:
         # Exact, over the sums' whole.
         self.before: Exact = 0
         self.after: Exact = 0
-        self.taxes: dict[tuple[str, str], Exact] = {}
+        self.taxes: dict[TaxKey, Exact] = {}
         by_rate = self.policies.rounding_level is _TAX_RATE
         self.by_rate: dict[Taxes, list[Exact]] | None = {} if by_rate else None
         # What the lines say, rounded.
         self.net = 0
         self.total = 0
         self.streams = [0, 0, 0, 0]
-        self.exempt: dict[tuple[str, str], str] = {}
         self.warnings = list(header.warnings)
 
     # --- what was used ---------------------------------------------------------------------
@@ -115,8 +118,6 @@ class Bill:
         taxes = self.taxes
         for key, share in rate.shares:
             taxes[key] = taxes.get(key, 0) + share * weight
-        if rate.exempt:
-            self.exempt.update(rate.exempt)
         if self.by_rate is None:
             self.before += before
             self.after += after
@@ -160,7 +161,7 @@ class Bill:
         if dimension not in compiled.caps:
             return
         before = after = 0
-        shares_of: dict[tuple[str, str], int] = {}
+        shares_of: dict[TaxKey, int] = {}
         factor_ = self.factors[last.tariff]
         for draft in drafts:
             each = draft.rate

@@ -48,7 +48,7 @@ def close(bill: Bill, free_reason: str | None = None) -> Charge:
         taxes=_tax_amounts(bill, tax),
         streams=tuple(zip(STREAMS, spread(net, bill.streams, FEE), strict=True)),
         policies=bill.policies,
-        terms=bill.main.terms,
+        terms=bill.terms,
         energy=header.energy,
         charging=charging,
         idle=idle,
@@ -83,12 +83,10 @@ def _tax_amounts(bill: Bill, tax_minor: int) -> tuple[TaxAmount, ...]:
     if sum(amounts) != tax_minor:
         largest = max(range(len(amounts)), key=lambda i: abs(Fraction(exact[i])))
         amounts = spread(tax_minor, amounts, largest)
-    exempt = bill.exempt
     found = []
-    for key, amount in zip(bill.taxes, amounts, strict=True):
-        name, percent = key
+    for (name, percent, exempt), amount in zip(bill.taxes, amounts, strict=True):
         shown = None if not percent or percent.endswith("/kWh") else percent
-        found.append(TaxAmount(name, amount, shown, exempt.get(key) if exempt else None))
+        found.append(TaxAmount(name, amount, shown, exempt))
     return tuple(found)
 
 

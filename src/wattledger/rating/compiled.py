@@ -8,12 +8,13 @@ is divided until an amount is rounded.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
+from threading import Lock
 
+from wattledger.errors import CantPrice
 from wattledger.money import exponent
 from wattledger.rating import weekly
 from wattledger.rating.model import TariffRef
@@ -30,10 +31,9 @@ from wattledger.rating.moments import (
 )
 from wattledger.rating.rates import Rate, exact_rates, whole_rate
 from wattledger.rating.sums import Sums
-from wattledger.rating.terms import Terms
+from wattledger.rating.terms import Discount, Tax, Terms
 from wattledger.tariffs.model import (
     Dimension,
-    Element,
     PriceLimit,
     PriceLock,
     Reservation,
@@ -41,6 +41,8 @@ from wattledger.tariffs.model import (
 )
 
 _CACHE_MAX = 1024
+# What a hostile tariff may cost: prices of a week, and binary digits of the denominator.
+_ENTRIES_MAX, _BITS_MAX = 300_000, 4096
 _EXPIRED = Reservation.EXPIRED
 Tables = dict[Dimension, tuple[tuple[Rate, ...], ...]]
 
@@ -50,7 +52,6 @@ class Compiled:
     """A tariff under terms."""
 
     tariff: Tariff
-    terms: Terms
     denominator: int
     tables: Tables
     """For each dimension and cell of the week, the rates that may be in force, in order."""
@@ -70,6 +71,8 @@ class Compiled:
     needs_power: bool
     needs_season: bool
     needs_kind: bool
+    by_date: bool
+    """Whether a price depends on the date: dates, seasons, holidays."""
     reads_clock: bool
     """Whether any price depends on the local clock, so that the time zone matters."""
     counts: bool
@@ -100,25 +103,29 @@ class Compiled:
         return None
 
 
-_compiled: OrderedDict[tuple[int, Terms], Compiled] = OrderedDict()
+_Key = tuple[int, tuple[Tax, ...], tuple[Discount, ...], bool]
+_compiled: dict[_Key, Compiled] = {}
+_lock = Lock()
 
 
 def compile_tariff(tariff: Tariff, terms: Terms) -> Compiled:
-    """Compiled once for the same tariff object under equal terms. The tariff is found again by its
-    identity, since even the hash of a large one takes longer than pricing a session.
+    """Compiled once for the same tariff object under equal taxes and discounts. The tariff is
+    found again by its identity, since even the hash of a large one takes longer than pricing a
+    session.
 
-    Raises BadInput for a percentage out of 0 to 100 in the terms, CantPrice where a policy
-    refuses what the tariff leaves open.
+    Raises BadInput for terms that can't be taken, CantPrice where a policy refuses what the tariff
+    leaves open, or the tariff is too large or too fine to be priced.
     """
-    key = (id(tariff), terms)
+    key = (id(tariff), terms.taxes, terms.discounts, terms.assessed is None)
     known = _compiled.get(key)
     if known is not None and known.tariff is tariff:
         return known
     made = _compile(tariff, terms)
-    # The entry holds the tariff, so that its id is not given to another while it is there.
-    _compiled[key] = made
-    if len(_compiled) > _CACHE_MAX:
-        _compiled.popitem(last=False)
+    with _lock:
+        # The entry holds the tariff, so that its id is not given to another while it is there.
+        _compiled[key] = made
+        if len(_compiled) > _CACHE_MAX:
+            del _compiled[next(iter(_compiled))]
     return made
 
 
@@ -135,18 +142,29 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
         *(share.denominator for rate in exact for _, share in rate.parts),
         *(cap.denominator for cap in caps.values()),
     )
+    if denominator.bit_length() > _BITS_MAX:
+        raise CantPrice(
+            "too_fine",
+            f"tariff {tariff.id!r}: its prices and taxes share no denominator of a reasonable "
+            "size: it has too many different percentages",
+        )
     rates = [whole_rate(tariff, rate, denominator) for rate in exact]
     spans = [weekly.spans(e.restrictions, tariff.policies) for e in tariff.elements]
     cells = weekly.bounds(spans)
     restrictions = [element.restrictions for element in tariff.elements]
+    expired = [r for r in rates if restrictions[r.element].reservation is _EXPIRED]
+    others = [r for r in rates if restrictions[r.element].reservation is not _EXPIRED]
+    tables = _by_cell(others, spans, cells, tariff)
     checks = [check for rate in rates for check in rate.checks]
+    by_date = any(
+        r.start_date or r.end_date or r.start_season or r.holiday is not None for r in restrictions
+    )
     counts = any(index in (ENERGY_WH, ELAPSED_S, CHARGING_S) for index, _, _ in checks)
     return Compiled(
         tariff=tariff,
-        terms=terms,
         denominator=denominator,
-        tables=_tables(tariff.elements, rates, spans, cells),
-        expired=_expired(tariff.elements, rates, spans, cells),
+        tables=tables,
+        expired=(_by_cell(expired, spans, cells, tariff), tables),
         cells=cells,
         cell_ends=(*cells[1:], weekly.WEEK_S) if len(cells) > 1 else (NEVER,),
         caps={dimension: int(cap * denominator) for dimension, cap in caps.items()},
@@ -162,11 +180,8 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
         ),
         needs_kind=any(r.evse_kind is not None for r in restrictions),
         needs_season=any(r.start_season is not None for r in restrictions),
-        reads_clock=len(cells) > 1
-        or any(
-            r.start_date or r.end_date or r.start_season or r.holiday is not None
-            for r in restrictions
-        ),
+        by_date=by_date,
+        reads_clock=by_date or len(cells) > 1,
         counts=counts,
         looks_back=any(index == IDLE_WHOLE_S for index, _, _ in checks),
         ref=TariffRef(tariff.id, tariff.name),
@@ -184,43 +199,31 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
     )
 
 
-def _tables(
-    elements: tuple[Element, ...],
-    rates: list[Rate],
-    spans: list[list[tuple[int, int]] | None],
-    cells: tuple[int, ...],
-) -> Tables:
-    return _by_cell(
-        [r for r in rates if elements[r.element].restrictions.reservation is not _EXPIRED],
-        spans,
-        cells,
-    )
-
-
-def _expired(
-    elements: tuple[Element, ...],
-    rates: list[Rate],
-    spans: list[list[tuple[int, int]] | None],
-    cells: tuple[int, ...],
-) -> tuple[Tables, Tables]:
-    """OCPI: an expired reservation is priced by RESERVATION_EXPIRES, and what that does not have
-    by RESERVATION."""
-    own = [r for r in rates if elements[r.element].restrictions.reservation is _EXPIRED]
-    return _by_cell(own, spans, cells), _tables(elements, rates, spans, cells)
-
-
 def _by_cell(
-    rates: list[Rate], spans: list[list[tuple[int, int]] | None], cells: tuple[int, ...]
+    rates: Iterable[Rate],
+    spans: list[list[tuple[int, int]] | None],
+    cells: tuple[int, ...],
+    tariff: Tariff,
 ) -> Tables:
     tables: dict[Dimension, list[list[Rate]]] = {}
+    entries = 0
     for rate in rates:
-        table = tables.setdefault(rate.dimension, [[] for _ in cells])
-        for place in _places(spans[rate.element], cells):
-            table[place].append(rate)
+        if rate.dimension not in tables:
+            tables[rate.dimension] = [[] for _ in cells]
+        places = _places(spans[rate.element], cells)
+        entries += len(places)
+        if entries > _ENTRIES_MAX:
+            raise CantPrice(
+                "too_large",
+                f"tariff {tariff.id!r}: its hours and elements make more than {_ENTRIES_MAX} "
+                "prices of a week: split it",
+            )
+        for place in places:
+            tables[rate.dimension][place].append(rate)
     return {dimension: tuple(map(tuple, table)) for dimension, table in tables.items()}
 
 
-def _places(spans: list[tuple[int, int]] | None, cells: tuple[int, ...]) -> Iterable[int]:
+def _places(spans: list[tuple[int, int]] | None, cells: tuple[int, ...]) -> Sequence[int]:
     """The cells that lie in the spans: every span begins and ends with one."""
     if spans is None:
         return range(len(cells))

@@ -290,6 +290,8 @@ def _round(
         return
     uses = [(index, quantity, draft) for draft in drafts for index, quantity in draft.uses]
     for _, quantity, draft in sorted(uses, key=lambda use: -use[0]):
+        if quantity <= 0:
+            continue  # energy that was given back is no begun step
         taken = min(beyond, quantity)
         draft.step_quantity -= taken
         draft.step_total = total

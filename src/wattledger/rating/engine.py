@@ -60,9 +60,10 @@ def price(
         ended_at=delivery.ended_at,
         energy=delivery.energy_wh,
         scale=1,
+        terms=terms,
         warnings=warnings,
     )
-    return charge_of(sections(delivery, compiled, clock), [compiled], header)
+    return charge_of(sections(delivery, compiled, clock, terms), [compiled], header)
 
 
 def charge_of(sections_: list[Section], compiled: list[Compiled], header: Header) -> Charge:
@@ -73,33 +74,46 @@ def charge_of(sections_: list[Section], compiled: list[Compiled], header: Header
     zero = None
     if policies.zero_energy is not _MINIMUM:
         zero = _zero_energy(sections_, header, policies)
-    if zero is not None and policies.zero_energy is ZeroEnergy.RELEASE:
-        bill.release(zero, header.energy)
-        return _with_assessed(bill, close(bill, zero))
-    gathering = Gathering(compiled, policies, compiled[0].terms.draws, header.scale)
+    gathering = Gathering(compiled, policies, header.terms.draws, header.scale)
     gathering.add_all(sections_)
-    if not gathering.priced:
+    if not gathering.priced and zero is None:
         _check_applies(sections_, compiled, header)
     apply_steps(gathering, header.scale)
     drafts = [each for each in gathering.all() if each.quantity or _takes_time(each, sections_)]
-    if zero is not None and policies.zero_energy is ZeroEnergy.IDLE_ONLY:
-        kept = [d for d in drafts if d.rate is None or d.rate.kind is LineKind.IDLE_TIME]
-        energy = sum(d.quantity for d in drafts if d.rate and d.rate.kind is LineKind.ENERGY)
-        bill.add(kept)
-        bill.release(zero, energy)
-    else:
-        bill.add(drafts)
-        tariff, terms = bill.tariff, bill.main.terms
-        if tariff.min_price is not None or tariff.max_price is not None:
-            limit(bill)
-        if terms.fees or terms.taxes:
-            fees(bill)
+    tariff, terms = bill.tariff, bill.terms
+    if zero is not None:
+        return _released(bill, drafts, zero)
+    bill.add(drafts)
+    if tariff.min_price is not None or tariff.max_price is not None:
+        limit(bill)
+    if terms.fees or terms.taxes:
+        fees(bill)
+    return _with_assessed(bill, close(bill))
+
+
+_RESERVED_KINDS = {LineKind.RESERVATION_TIME, LineKind.RESERVATION_FLAT}
+
+
+def _released(bill: Bill, drafts: list[Draft], reason: str) -> Charge:
+    """A session without energy: its reservation is billed all the same, and by policy its idle
+    time; of everything else it says that it is not charged."""
+    idle = bill.policies.zero_energy is ZeroEnergy.IDLE_ONLY
+    kinds = _RESERVED_KINDS | ({LineKind.IDLE_TIME} if idle else set())
+    kept = [draft for draft in drafts if draft.rate is not None and draft.rate.kind in kinds]
+    if not kept and not idle:
+        bill.release(reason, bill.header.energy)
+        return _with_assessed(bill, close(bill, reason))
+    energy = sum(d.quantity for d in drafts if d.rate and d.rate.kind is LineKind.ENERGY)
+    bill.add([*kept, *(draft for draft in drafts if draft.rate is None)])
+    if bill.tariff.max_price is not None:
+        limit(bill, least=False)
+    bill.release(reason, energy)
     return _with_assessed(bill, close(bill))
 
 
 def _with_assessed(bill: Bill, charge: Charge) -> Charge:
     """With the taxes of a tax engine outside, where it was asked."""
-    assessed = bill.main.terms.assessed
+    assessed = bill.terms.assessed
     return put_on(charge, assessed, bill.tariff.tax_included) if assessed else charge
 
 

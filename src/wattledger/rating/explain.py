@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
+from wattledger.errors import BadInput
 from wattledger.money import format_minor, major_text
 from wattledger.rating.model import Charge, Evidence, Line, LineKind, Period, Source
 from wattledger.rating.notices import NOTICES
-from wattledger.rating.words import applies, duration_text, quantity_text, span_text
+from wattledger.rating.words import CAPPED, applies, duration_text, quantity_text, span_text
 from wattledger.tariffs.model import Restrictions, Tariff, TaxIncluded
 
 _INDENT = "    "
@@ -73,8 +74,7 @@ def _error(first: Period, last: Period) -> int | None:
 
 def why(charge: Charge, line: Line, tariffs: Tariff | Sequence[Tariff]) -> tuple[str, ...]:
     """Why this quantity, at this price: one sentence each. ``tariffs`` are the charge's."""
-    given = (tariffs,) if isinstance(tariffs, Tariff) else tariffs
-    tariff = next(t for t in given if t.id == charge.tariffs[line.tariff].id)
+    tariff = tariff_of(charge, line, tariffs)
     said = list(_of_kind(charge, line, tariff))
     if line.kind not in _PRICED:
         return tuple(said)
@@ -84,9 +84,26 @@ def why(charge: Charge, line: Line, tariffs: Tariff | Sequence[Tariff]) -> tuple
         plan = _discounted_by(charge, line)
         words = f" ({plan})" if plan else ""
         said.append(f"A discount of {line.discount_percent} %{words} is taken off.")
-    said += [f"{name} is not charged: {tax.exempt}." for name, _ in line.taxes
-             for tax in charge.taxes if tax.name == name and tax.exempt]  # fmt: skip
+    said += [
+        f"{tax.name} is not charged: {tax.exempt}."
+        for tax in charge.terms.taxes
+        if tax.exempt
+        and (tax.name, tax.percent) in line.taxes
+        and (not tax.dimensions or line.kind.value in tax.dimensions)
+    ]
     return tuple(said)
+
+
+def tariff_of(charge: Charge, line: Line, tariffs: Tariff | Sequence[Tariff]) -> Tariff:
+    """The tariff of a line among the charge's; raises BadInput where it is not there, or is
+    another version than the one that priced the line."""
+    given = (tariffs,) if isinstance(tariffs, Tariff) else tariffs
+    wanted = charge.tariffs[line.tariff].id
+    for tariff in given:
+        if tariff.id == wanted and line.element < len(tariff.elements):
+            return tariff
+    ids = [tariff.id for tariff in given]
+    raise BadInput("$.tariffs", ids, f"tariff {wanted!r} as it was when it priced the charge")
 
 
 def _discounted_by(charge: Charge, line: Line) -> str | None:
@@ -112,16 +129,15 @@ def _of_kind(charge: Charge, line: Line, tariff: Tariff) -> list[str]:
         return [*said, *_how_known(charge, line)]
     if line.kind is LineKind.NOTICE:
         if line.due:
-            what = "The session is" if charge.free_reason else "All but its idle time is"
+            what = "The session is" if charge.free_reason else "What does not stand above is"
             return [f"{what} free of charge: {line.due}."]
         known = dict(NOTICES.values())
         return [known.get(line.text, "The plan's allowance covers it.")]
     currency = charge.currency
     if line.kind is LineKind.CAP:
-        kind = line.text.removesuffix(" cap").removesuffix(" fee").lower()
-        kind = {"idle": "idle time", "session": "flat"}.get(kind, kind)
         side = "with" if tariff.tax_included is TaxIncluded.YES else "before"
-        cap = next(c for c in tariff.caps if c.dimension.value.replace("_", " ") == kind)
+        cap = next(c for c in tariff.caps if c.dimension is CAPPED[line.text])
+        kind = cap.dimension.value.replace("_", " ")
         return [
             f"A session's {kind} costs {_money(cap.amount, currency)} {currency} at most {side} "
             f"tax; {_money(line.due, currency)} {currency} were due."

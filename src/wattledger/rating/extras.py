@@ -11,18 +11,20 @@ from wattledger.rating.assembly import FEE, Bill
 from wattledger.rating.compiled import limit_minor
 from wattledger.rating.model import LineKind
 from wattledger.rating.sums import Exact, decimal_text
-from wattledger.rating.taxes import factor, parts
+from wattledger.rating.taxes import around, factor, parts
 from wattledger.rating.terms import Fee, Tax
-from wattledger.tariffs.model import PriceLimit, TaxIncluded
+from wattledger.tariffs.model import Dimension, PriceLimit, TaxIncluded
 from wattledger.tariffs.policies import LimitTax, PaymentFee
 
 
-def limit(bill: Bill) -> None:
-    """The least and the most a session costs, each side of tax on its own, as a line."""
+def limit(bill: Bill, *, least: bool = True) -> None:
+    """The least and the most a session costs, each side of tax on its own, as a line; without
+    ``least`` only the most."""
     tariff = bill.tariff
     old = (bill.before, bill.after)
-    low, high = _bounds(bill, tariff.min_price), _bounds(bill, tariff.max_price)
-    if bill.main.terms.assessed is not None:
+    low = _bounds(bill, tariff.min_price if least else None)
+    high = _bounds(bill, tariff.max_price)
+    if bill.terms.assessed is not None:
         _forget_unknown_side(bill, low, high)
     held = [_held(*each) for each in zip(old, low, high, strict=True)]
     new = list(held)
@@ -67,7 +69,7 @@ def _hold(bill: Bill, before: Exact, after: Exact) -> None:
             bill.taxes[key] *= ratio
     elif after != before:
         # Limits that state both sides make a tax where nothing was taxed: it has no name.
-        bill.taxes[("Tax", "")] = after - before
+        bill.taxes["Tax", "", None] = after - before
     up = (after, before) > (0, 0)
     weights = list(bill.streams)
     bill.adjust(
@@ -112,7 +114,7 @@ def _other_side(
 
 def fees(bill: Bill) -> None:
     """What the way of paying adds, and the excise on the energy."""
-    terms = bill.main.terms
+    terms = bill.terms
     if bill.policies.payment_fee is PaymentFee.LINE:
         for fee in terms.fees:
             _fee(bill, fee)
@@ -123,14 +125,13 @@ def fees(bill: Bill) -> None:
 
 
 def _fee(bill: Bill, fee: Fee) -> None:
-    some = parts(bill.tariff, bill.main.terms, None, fee.taxes)
+    some = parts(bill.tariff, bill.terms, None, fee.taxes)
     amount = _minor(bill, fee.amount) * bill.sums.whole
     before = amount
     if bill.tariff.tax_included is TaxIncluded.YES:
         before = amount / factor(some)
     for part in some:
-        key = (part.name, part.percent)
-        bill.taxes[key] = bill.taxes.get(key, 0) + before * part.share
+        bill.taxes[part.key] = bill.taxes.get(part.key, 0) + before * part.share
     taxes = tuple((part.name, part.percent) for part in some)
     bill.adjust(LineKind.FEE, fee.text, before, before * factor(some), taxes=taxes)
 
@@ -146,15 +147,22 @@ def _excise(bill: Bill, tax: Tax, per_kwh: str) -> None:
         text = f"{text}, {per_kwh} per {tax.unit_kwh} kWh"
         each = Fraction(per_kwh) * Fraction(1, tax.unit_kwh)
         per_kwh = decimal_text(each.numerator, each.denominator)
-    key = (tax.name, f"{per_kwh}/kWh")
+    key = (tax.name, f"{per_kwh}/kWh", tax.exempt)
     if tax.exempt:
-        amount, bill.exempt[key] = Fraction(0), tax.exempt
-    bill.taxes[key] = bill.taxes.get(key, 0) + amount
-    # Prices that contain their tax contain this one: it is taken out of them.
-    included = bill.tariff.tax_included is TaxIncluded.YES
-    before, after = (-amount, Fraction(0)) if included else (Fraction(0), amount)
+        amount = Fraction(0)
+    low, high = around(bill.terms, Dimension.ENERGY, tax.stack)
+    before: Exact = 0
+    after = amount * factor(high)
+    own = {key: amount, **{part.key: amount * part.share for part in high}}
+    if bill.tariff.tax_included is TaxIncluded.YES:
+        # Prices that contain their tax contain this one: what was taken for the price before
+        # taxes has it in it, and the taxes of higher stacks were taken from both.
+        before, after = -amount / factor(low), Fraction(0)
+        own = {key: amount, **{part.key: before * part.share for part in low}}
+    for own_key, part_of in own.items():
+        bill.taxes[own_key] = bill.taxes.get(own_key, 0) + part_of
     bill.adjust(
-        LineKind.EXCISE, text, before, after, taxes=(key,), stream=0, energy=energy,
+        LineKind.EXCISE, text, before, after, taxes=(key[:2],), stream=0, energy=energy,
         price=per_kwh,
     )  # fmt: skip
 

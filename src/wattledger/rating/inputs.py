@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from wattledger.errors import BadInput, CantPrice
-from wattledger.rating.checks import first_valid_last, valid_tariff
+from wattledger.rating.checks import valid_tariff
 from wattledger.rating.compiled import compile_tariff
 from wattledger.rating.engine import price
 from wattledger.rating.model import Charge
-from wattledger.rating.records import cdr_tariffs, price_cdr, with_policies
+from wattledger.rating.records import priced_cdr, with_policies
 from wattledger.rating.terms import Terms
 from wattledger.rating.zones import zone_of_country
 from wattledger.sessions.model import Delivery
@@ -37,25 +37,24 @@ def price_file(
     """
     found = exact.parse(raw)
     if isinstance(found, dict) and "charging_periods" in found:
-        charge = price_cdr(raw, tariffs, time_zone=time_zone, terms=terms, policies=policies)
-        given = list(tariffs) or cdr_tariffs(raw)
-    elif isinstance(found, dict) and ("readings" in found or "started_at" in found):
+        charge, used = priced_cdr(raw, tariffs, time_zone=time_zone, terms=terms, policies=policies)
+        return charge, tuple(used)
+    if isinstance(found, dict) and ("readings" in found or "started_at" in found):
         if not tariffs:
             raise CantPrice(
                 "no_valid_tariff",
-                "a session file carries no tariff: give one with --tariff FILE",
+                "a session file carries no tariff: give one (on the command line --tariff FILE)",
             )
-        given = list(tariffs)
-        over = [with_policies(tariff, policies) for tariff in given] if policies else given
-        charge = price_session(read_session(raw), over, time_zone=time_zone, terms=terms)
-    else:
-        raise BadInput(
-            "$",
-            sorted(found)[:6] if isinstance(found, dict) else found,
-            "an OCPI CDR (charging_periods) or a session file (readings)",
-        )
-    by_id = {tariff.id: tariff for tariff in first_valid_last(given, charge.started_at)}
-    return charge, tuple(by_id[ref.id] for ref in charge.tariffs)
+        session = read_session(raw)
+        delivery = session.delivery
+        over = [with_policies(tariff, policies) for tariff in tariffs] if policies else tariffs
+        chosen = valid_tariff(over, delivery.started_at, delivery.session_id)
+        return price_session(session, [chosen], time_zone=time_zone, terms=terms), (chosen,)
+    raise BadInput(
+        "$",
+        sorted(found)[:6] if isinstance(found, dict) else found,
+        "an OCPI CDR (charging_periods) or a session file (readings)",
+    )
 
 
 def price_session(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 
+from wattledger.errors import CantPrice
 from wattledger.rating.compiled import Compiled
 from wattledger.rating.model import Source
 from wattledger.rating.moments import (
@@ -36,10 +37,14 @@ from wattledger.rating.moments import (
 )
 from wattledger.rating.register import AFTER, BEFORE, METERED, Knot, Register
 from wattledger.rating.sections import RESERVED, WAITING, Section, moment_of, second_of
+from wattledger.rating.terms import Terms
 from wattledger.rating.weekly import DAY_S
 from wattledger.sessions.model import Activity, Delivery
 from wattledger.tariffs.model import PriceLock
 from wattledger.tariffs.policies import ClockStarts, IdleScope
+
+CUTS_MAX = 100_000
+"""Quarter hours of two years: what is cut into more is a clock's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +58,16 @@ class Stretch:
     idled_s: int = 0
 
 
-def sections(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> list[Section]:
+def sections(
+    delivery: Delivery, compiled: Compiled, clock: LocalClock, terms: Terms
+) -> list[Section]:
     """In time order, without a gap, at least one; their energy and time add up to the session's.
 
     A section may take no time, where a limit is reached within a second.
     """
     found: list[Section] = []
     if delivery.reserved is not None:
-        found += _reservation(delivery, compiled, clock)
+        found += _reservation(delivery, compiled, clock, terms)
     if not delivery.readings:
         return found
     start, end = second_of(delivery.started_at), second_of(delivery.ended_at)
@@ -70,8 +77,14 @@ def sections(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> list[
     cuts = _cuts(compiled, stretches, clock, stop)
     if compiled.needs_power:
         cuts |= set(register.times)
+    if len(cuts) > CUTS_MAX:
+        raise CantPrice(
+            "too_many_periods",
+            f"session {delivery.session_id}: its tariff cuts it into {len(cuts)} periods, more "
+            f"than {CUTS_MAX}: correct its times, or give the tariff fewer hours",
+        )
     knots = _knots(register, compiled, start, end, cuts)
-    walk = _Walk(delivery, compiled, register, stretches, clock)
+    walk = _Walk(delivery, compiled, register, stretches, clock, terms)
     found += [walk.section(one, other, one.at_s >= stop) for one, other in pairwise(knots)]
     return found
 
@@ -86,12 +99,14 @@ class _Walk:
         register: Register,
         stretches: list[Stretch],
         clock: LocalClock,
+        terms: Terms,
     ) -> None:
         self.delivery = delivery
         self.compiled = compiled
         self.register = register
         self.stretches = stretches
         self.clock = clock
+        self.terms = terms
         self.start = stretches[0].from_s
         self.at = 0
         locked = compiled.tariff.price_lock is PriceLock.SESSION_START
@@ -143,8 +158,8 @@ class _Walk:
         length = self.idle_whole if self.of_session else stretch.to_s - stretch.from_s
         at[IDLE_WHOLE_S] = length if idle else 0
         at[EVSE_KIND] = self.delivery.evse_kind
-        at[BRAND] = self.compiled.terms.payment_brand
-        at[RECOGNITION] = self.compiled.terms.payment_recognition
+        at[BRAND] = self.terms.payment_brand
+        at[RECOGNITION] = self.terms.payment_recognition
         if self.compiled.needs_power:
             self._measured(at, knot)
         return at
@@ -177,7 +192,9 @@ def _source(one: Knot, other: Knot) -> Source:
     return Source.METERED if segments == (METERED, METERED) else Source.INTERPOLATED
 
 
-def _reservation(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> Iterator[Section]:
+def _reservation(
+    delivery: Delivery, compiled: Compiled, clock: LocalClock, terms: Terms
+) -> Iterator[Section]:
     """Cut where the clock may change its price; nothing else counts while nobody charges."""
     reserved = delivery.reserved
     assert reserved is not None, "asked for by a delivery that has one"
@@ -194,8 +211,8 @@ def _reservation(delivery: Delivery, compiled: Compiled, clock: LocalClock) -> I
         compiled.place(at)
         at[POWER_MW] = at[CURRENT_UA] = None
         at[EVSE_KIND] = delivery.evse_kind
-        at[BRAND] = compiled.terms.payment_brand
-        at[RECOGNITION] = compiled.terms.payment_recognition
+        at[BRAND] = terms.payment_brand
+        at[RECOGNITION] = terms.payment_recognition
         found = Section(from_at, to_at, RESERVED, at, Source.CLOCK)
         found.reserved = other - one
         found.expired = reserved.expired

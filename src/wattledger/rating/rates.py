@@ -22,7 +22,7 @@ from wattledger.rating.moments import (
     NEVER,
     Moment,
 )
-from wattledger.rating.taxes import TaxPart, factor, of_component, percent_of
+from wattledger.rating.taxes import TaxKey, TaxPart, factor, of_component, percent_of
 from wattledger.rating.terms import Terms
 from wattledger.tariffs.model import (
     Component,
@@ -79,10 +79,8 @@ class Rate:
     after: int
     factor: Fraction
     """``after`` by ``before``, also where the price is nothing."""
-    shares: tuple[tuple[tuple[str, str], int], ...]
-    """What of ``after`` is which tax, by name and percent."""
-    exempt: tuple[tuple[tuple[str, str], str], ...]
-    """The taxes that are not charged, and why."""
+    shares: tuple[tuple[TaxKey, int], ...]
+    """What of ``after`` is which tax."""
     discount_percent: str
     checks: tuple[tuple[int, int, int], ...]
     specials: tuple[Special, ...]
@@ -184,12 +182,7 @@ def whole_rate(tariff: Tariff, exact: ExactRate, denominator: int) -> Rate:
         before=int(exact.before * denominator),
         after=int(exact.before * exact.factor * denominator),
         factor=exact.factor,
-        shares=tuple(
-            ((part.name, part.percent), int(share * denominator)) for part, share in exact.parts
-        ),
-        exempt=tuple(
-            ((part.name, part.percent), part.exempt) for part, _ in exact.parts if part.exempt
-        ),
+        shares=tuple((part.key, int(share * denominator)) for part, share in exact.parts),
         discount_percent=exact.discount_percent,
         checks=checks,
         specials=more,

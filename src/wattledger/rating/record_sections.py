@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ from wattledger.rating.moments import (
     put_clock,
 )
 from wattledger.rating.sections import RESERVED, Section, moment_of, second_of
+from wattledger.rating.terms import Terms
 from wattledger.rating.volumes import measured_range, volumes
 from wattledger.rating.weekly import DAY_S, WEEK_S
 from wattledger.sessions.model import Activity
@@ -60,6 +62,7 @@ class Record:
         compiled: list[Compiled],
         places: list[int],
         zone: ZoneInfo,
+        terms: Terms,
         warnings: list[str],
     ) -> None:
         self.cdr = cdr
@@ -89,14 +92,14 @@ class Record:
             self.seasons = main.needs_season
             self.looks_back, needs_kind = main.looks_back, main.needs_kind
         kind = _evse_kind(cdr) if needs_kind else None
-        locked = main.tariff.price_lock is _SESSION_START
-        self.locked = clock.show(cdr.start_date_time) if locked else None
-        self.offset_s = None if locked or self.seasons else clock.offset_s
+        # Each tariff has its own word on whether the clock of the start holds for all of it.
+        self.locked = [each.tariff.price_lock is _SESSION_START for each in compiled]
+        fixed = self.seasons or any(self.locked)
+        self.offset_s = None if fixed else clock.offset_s
         # Within so many millionths of a scaled second the timestamps are believed (A19).
         snaps = self.policies.time_volume is _TIMESTAMPS_IF_CLOSE
         self.close = _CLOSE_US * self.scale if snaps else -1
         self.of_session = self.policies.idle_scope is _SESSION
-        terms = main.terms
         self.fixed = (kind, terms.payment_brand, terms.payment_recognition)
 
     def sections(self, *, looks: bool = True) -> list[Section]:
@@ -120,6 +123,7 @@ class Record:
                 looks
                 and (
                     compiled[place].counts
+                    or compiled[place].by_date
                     or compiled[place].cell_ends[at[CELL]] - at[WEEK_SECOND] < length_s
                 )
             ):
@@ -192,8 +196,8 @@ class Record:
 
     def _put_clock(self, at: Moment, start_s: int, place: int) -> None:
         """The clock where it can't be read in integers."""
-        if self.locked is not None:
-            put_clock(at, self.locked)
+        if self.locked[place]:
+            put_clock(at, self.clock.show(self.cdr.start_date_time))
         else:
             self.clock.put(at, start_s, self.seasons)
         if place >= 0:
@@ -238,8 +242,13 @@ class Record:
         if not limits or not section.idle:
             return []
         before = section.moment[IDLE_S]
-        whole_s = section.idle // self.scale
-        inside = [limit - before for limit in limits if before < limit < before + whole_s]
+        so_far = self.idled if self.of_session else self.stretch_idle
+        # By parts of a second: a limit is passed by any of them.
+        inside = [
+            limit - before
+            for limit in limits
+            if so_far < limit * self.scale < so_far + section.idle
+        ]
         pieces = []
         end_at, left = section.to_at, section.idle
         for cut_s in reversed(inside):
@@ -299,13 +308,31 @@ class Record:
                     "is not priced"
                 )
             return
-        compiled, at = self.compiled[place], section.moment
-        end = compiled.cell_ends[at[CELL]]
-        crosses = end - at[WEEK_SECOND] < length_s and self.locked is None
-        if crosses and self._changes(section, end % WEEK_S):
-            self._straddles(i, f"{end % 86_400 // 3600:02d}:{end % 3600 // 60:02d} local time")
+        compiled = self.compiled[place]
+        if not self.locked[place]:
+            second = next(
+                (at_s for at_s in self._boundaries(section, length_s)
+                 if self._changes(section, at_s)), None,
+            )  # fmt: skip
+            if second is not None:
+                shown = self.clock.show(moment_of(second))
+                self._straddles(i, f"{shown:%H:%M} local time")
         if compiled.counts:
             self._warn_of_limits(i, section, length_s)
+
+    def _boundaries(self, section: Section, length_s: int) -> Iterator[int]:
+        """The seconds within the period at which hours, weekdays or dates may change a price."""
+        compiled, at = self.compiled[section.tariff], section.moment
+        start_s = second_of(section.from_at)
+        week, cell, cells = at[WEEK_SECOND], at[CELL], compiled.cells
+        ahead_s = 0 if len(cells) < 2 else compiled.cell_ends[cell] - week
+        until_s = min(length_s, WEEK_S)
+        while 0 < ahead_s < until_s:
+            yield start_s + ahead_s
+            cell = (cell + 1) % len(cells)
+            ahead_s += compiled.cell_ends[cell] - cells[cell]
+        if compiled.by_date:
+            yield from range(start_s + DAY_S - week % DAY_S, start_s + length_s, DAY_S)
 
     def _warn_of_limits(self, i: int, section: Section, length_s: int) -> None:
         compiled, at = self.compiled[section.tariff], section.moment
@@ -322,10 +349,10 @@ class Record:
                 if self.charged < limit * self.scale < self.charged + section.charging:
                     self._straddles(i, f"{limit} s of charging")
 
-    def _changes(self, section: Section, week_second: int) -> bool:
+    def _changes(self, section: Section, second: int) -> bool:
         compiled = self.compiled[section.tariff]
         later = list(section.moment)
-        later[WEEK_SECOND] = week_second
+        self.clock.put(later, second, self.seasons)
         compiled.place(later)
         volumes = (
             (Dimension.ENERGY, section.energy),

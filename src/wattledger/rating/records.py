@@ -7,9 +7,9 @@ time, which OCPI has no words for, is cut by us: idle time is even by nature.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from threading import Lock
+from typing import TypeVar
 
 import msgspec
 
@@ -34,10 +34,14 @@ from wattledger.tariffs.reader import read_policies
 from wattledger.tariffs.validity import is_valid
 from wattledger.wire.ocpi.cdrs import Cdr, decode_cdr
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _NO_TERMS = Terms()
-_CACHE_MAX = 1024
-_READ: OrderedDict[tuple[bytes, str, tuple[tuple[str, Any], ...]], tuple[Tariff, tuple[str, ...]]]
-_READ = OrderedDict()
+# What is remembered of tariffs: how many, and the longest text that is.
+_CACHE_MAX, _TEXT_MAX = 1024, 64_000
+_read: dict[tuple[bytes, str], tuple[Tariff, tuple[str, ...]]] = {}
+_over: dict[tuple[int, Policies], tuple[Tariff, Tariff]] = {}
+_lock = Lock()
 
 
 # Bound once: looking a member up on its enumeration costs Python 3.11 as much as a call.
@@ -64,52 +68,71 @@ def price_cdr(
     be priced: no_valid_tariff, missing_time_zone, currency_differs, negative_energy,
     missing_measurement, no_tariff_component and those of the policies that refuse.
     """
+    return priced_cdr(
+        raw, tariffs, time_zone=time_zone, terms=terms, policies=policies, version=version,
+        warnings=warnings,
+    )[0]  # fmt: skip
+
+
+def priced_cdr(
+    raw: bytes,
+    tariffs: Sequence[Tariff] = (),
+    *,
+    time_zone: str | None = None,
+    terms: Terms = _NO_TERMS,
+    policies: Mapping[str, object] | None = None,
+    version: str | None = None,
+    warnings: bool = True,
+) -> tuple[Charge, list[Tariff]]:
+    """As ``price_cdr``, with the tariffs that priced it, in the charge's order."""
     used_version, cdr, said = decode_cdr(raw, version)
     given: Sequence[Tariff] = tariffs
-    if policies:
-        read_policies(policies, "$.policies")  # before they become part of a key
-    over = tuple((policies or {}).items())
     if not given:
         found = []
         for i, each in enumerate(cdr.tariffs):
-            tariff, more = _embedded(bytes(each), used_version, over, f"$.tariffs[{i}]")
+            tariff, more = _embedded(bytes(each), used_version, f"$.tariffs[{i}]")
             found.append(tariff)
-            said += more
+            if more:
+                said += more
         given = found
-    elif over:
-        given = [with_policies(tariff, policies or {}) for tariff in given]
+    if policies:
+        given = [with_policies(tariff, policies) for tariff in given]
     return _priced(cdr, given, time_zone, terms, said, looks=warnings)
 
 
-def cdr_tariffs(raw: bytes, version: str | None = None) -> list[Tariff]:
-    """The tariffs in a CDR."""
-    used_version, cdr, _ = decode_cdr(raw, version)
-    return [
-        _embedded(bytes(each), used_version, (), f"$.tariffs[{i}]")[0]
-        for i, each in enumerate(cdr.tariffs)
-    ]
-
-
 def with_policies(tariff: Tariff, over: Mapping[str, object]) -> Tariff:
-    """The tariff with some of its policies replaced; raises BadInput for one it does not know."""
-    made: Policies = read_policies(over, "$.policies", tariff.policies)
-    return msgspec.structs.replace(tariff, policies=made)
+    """The tariff with some of its policies replaced, one and the same for the same ones; raises
+    BadInput for one it does not know."""
+    made = read_policies(over, "$.policies", tariff.policies)
+    known = _over.get((id(tariff), made))
+    if known is not None and known[0] is tariff:
+        return known[1]
+    found = msgspec.structs.replace(tariff, policies=made)
+    _remember(_over, (id(tariff), made), (tariff, found))
+    return found
 
 
-def _embedded(
-    raw: bytes, version: str, over: tuple[tuple[str, Any], ...], path: str
-) -> tuple[Tariff, tuple[str, ...]]:
-    """Read once for the same bytes, so that it is compiled once too."""
-    key = (raw, version, over)
-    known = _READ.get(key)
+def _embedded(raw: bytes, version: str, path: str) -> tuple[Tariff, list[str]]:
+    """Read once for the same bytes, so that it is compiled once too. What is said of it is said
+    of its place in this record."""
+    known = _read.get((raw, version))
     if known is None:
-        tariff, warnings = read_ocpi(raw, version, path)
-        if over:
-            tariff = with_policies(tariff, dict(over))
-        known = _READ[key] = (tariff, tuple(warnings))
-        if len(_READ) > _CACHE_MAX:
-            _READ.popitem(last=False)
-    return known
+        try:
+            tariff, warnings = read_ocpi(raw, version, "$")
+        except BadInput as error:
+            raise type(error)(path + error.path[1:], error.got, error.expected) from None
+        known = (tariff, tuple(warnings))
+        if len(raw) <= _TEXT_MAX:
+            _remember(_read, (raw, version), known)
+    tariff, said = known
+    return tariff, [path + warning[1:] for warning in said]
+
+
+def _remember(cache: dict[_K, _V], key: _K, value: _V) -> None:
+    with _lock:
+        cache[key] = value
+        if len(cache) > _CACHE_MAX:
+            del cache[next(iter(cache))]
 
 
 def _priced(
@@ -120,7 +143,7 @@ def _priced(
     warnings: list[str],
     *,
     looks: bool,
-) -> Charge:
+) -> tuple[Charge, list[Tariff]]:
     used, places = _choose(cdr, tariffs, warnings)
     compiled = [compile_tariff(tariff, terms) for tariff in used]
     policies = used[0].policies
@@ -134,7 +157,7 @@ def _priced(
     zone = _zone(cdr, zone_name, compiled, policies, warnings)
     known = zone_named(zone)
     assert known is not None, "it was looked up"
-    record = Record(cdr, compiled, places, known, warnings)
+    record = Record(cdr, compiled, places, known, terms, warnings)
     sections = record.sections(looks=looks)
     header = Header(
         session_id=cdr.id,
@@ -143,11 +166,14 @@ def _priced(
         ended_at=cdr.end_date_time,
         energy=record.energy,
         scale=record.scale,
+        terms=terms,
         warnings=tuple(warnings),
     )
     charge = charge_of(sections, compiled, header)
     differences = compare(cdr, charge) if looks else ()
-    return msgspec.structs.replace(charge, differences=differences) if differences else charge
+    if differences:
+        charge = msgspec.structs.replace(charge, differences=differences)
+    return charge, used
 
 
 def _choose(

@@ -18,6 +18,10 @@ from wattledger.tariffs.model import Component, Dimension, Tariff, TaxIncluded, 
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 
 
+TaxKey = tuple[str, str, str | None]
+"""Name, percent, and why it is not charged."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaxPart:
     """One tax of a price: ``share`` of the price before taxes."""
@@ -26,6 +30,11 @@ class TaxPart:
     percent: str
     share: Fraction
     exempt: str | None = None
+
+    @property
+    def key(self) -> TaxKey:
+        """What its amounts are added up by."""
+        return self.name, self.percent, self.exempt
 
 
 def of_component(tariff: Tariff, terms: Terms, component: Component) -> tuple[TaxPart, ...]:
@@ -46,6 +55,21 @@ def parts(
         for tax in terms.taxes
         if tax.percent is not None and (not tax.dimensions or dimension in tax.dimensions)
     )
+
+
+def around(terms: Terms, dimension: Dimension, stack: int) -> tuple[list[TaxPart], list[TaxPart]]:
+    """The terms' percentages beside a tax of an amount at ``stack``: those on the price alone, and
+    those of a higher stack, which are on that amount too."""
+    mine = [tax for tax in terms.taxes if tax.percent is not None
+            and (not tax.dimensions or dimension in tax.dimensions)]  # fmt: skip
+    low, high = (
+        _stacked((tax.name, tax.percent or "0", tax.stack, tax.exempt) for tax in some)
+        for some in (
+            [tax for tax in mine if tax.stack <= stack],
+            [tax for tax in mine if tax.stack > stack],
+        )
+    )
+    return list(low), list(high)
 
 
 def factor(some: Iterable[TaxPart]) -> Fraction:

@@ -10,7 +10,7 @@ from wattledger.wire.ocpi.common import CdrDimension, ChargingPeriod, DimensionT
 # Enough for 34 digits and a million.
 _EXACT = Context(prec=100)
 # The standard's four decimals, then what rounding made of hours, then all that is let through.
-_PLACES = (4, 12, 40)
+_PLACES = (4, 12, 40, 80)
 
 
 Volumes = tuple[int | None, int | None, int | None, int | None]
@@ -23,7 +23,7 @@ def volumes(periods: Sequence[ChargingPeriod]) -> tuple[int, list[Volumes]]:
         found = _at_scale(periods, 10**places)
         if found is not None:
             return 10**places, found
-    raise AssertionError("a bounded number has 40 decimal places at most")
+    raise AssertionError("a bounded number has 73 decimal places at most (34 digits from 1e-40 on)")
 
 
 def _at_scale(periods: Sequence[ChargingPeriod], scale: int) -> list[Volumes] | None:

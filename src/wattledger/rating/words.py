@@ -24,6 +24,8 @@ _CAPS = {
     Dimension.RESERVATION_TIME: "Reservation cap",
     Dimension.RESERVATION_FLAT: "Reservation fee cap",
 }
+CAPPED = {text: dimension for dimension, text in _CAPS.items()}
+"""What a cap's line caps, by what it is called."""
 _DAYS = list(Day)
 
 
