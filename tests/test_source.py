@@ -33,6 +33,8 @@ FLOATS_ALLOWED = {
     ),
     ("rating/extras.py", "amount = _minor(bill, per_kwh) * energy * whole / 1000"),
     ("rating/extras.py", "before = amount / factor(some)"),
+    ("rating/extras.py", "before, after = -amount / factor(low), Fraction(0)"),
+    ("rating/differences.py", "apart = unit * (len(lines) + 1) / 2"),
     ("rating/extras.py", "ratio = Fraction(tax + after - before) / tax"),
     ("rating/extras.py", "return new / ratio if inverse else new * ratio"),
     ("rating/extras.py", "return other * Fraction(new) / old"),

@@ -8,7 +8,10 @@ signatures) is the system's and never reaches a business column.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib import resources
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 
 class Clock(Protocol):
@@ -41,6 +44,24 @@ class DrivenClock:
         if to < self._now:
             raise ValueError(f"the clock stands at {self._now} and can't go back to {to}")
         self._now = to
+
+
+@lru_cache(maxsize=1024)  # whoever sends a record chooses the name
+def zone_named(name: str) -> ZoneInfo | None:
+    """The zone of an IANA name, or None where it is none. Only the names of the tz database:
+    ``localtime`` is the machine's, and ``right/`` counts leap seconds."""
+    if name not in _zone_names():
+        return None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    names = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    return frozenset(names) - {"Factory"}
 
 
 def require_utc(value: datetime) -> datetime:

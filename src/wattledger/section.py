@@ -6,12 +6,12 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import msgspec.inspect
 
 from wattledger import money
+from wattledger.clock import zone_named
 from wattledger.errors import BadInput
 from wattledger.ids import content_digest
 
@@ -72,10 +72,8 @@ def check_known(path: str, value: str, known: set[str], kind: str) -> None:
 
 def check_zone(path: str, value: str) -> None:
     """Raises BadInput when ``value`` is no IANA time zone."""
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise BadInput(path, value, "an IANA time zone such as America/New_York") from None
+    if zone_named(value) is None:
+        raise BadInput(path, value, "an IANA time zone such as America/New_York")
 
 
 def check_currency(path: str, value: str) -> None:

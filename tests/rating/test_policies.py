@@ -178,7 +178,8 @@ CASES = [
     }),
     Case("rounding_level", levels, {"line": 400, "tax_rate": 401, "total": 402}),
     # 0.83 + 0.16 or 0.82 + 0.17, and 0.99 in any case.
-    Case("rounding_closes", closes, {"taxes": (83, 16, 99), "before_taxes": (82, 17, 99)}),
+    Case("rounding_closes", closes, {"taxes": (83, 16, 99), "before_taxes": (82, 17, 99),
+                                     "after_taxes": (83, 17, 100)}),
     # 10 kWh x 0.0403 = 0.403: 0.40; to steps of 0.05 0.40; of 0.25 0.50.
     Case("rounding_increment", of_session(HOUR, element("", energy("0.0403"))),
          {1: 40, 25: 50, 100: 0}),
@@ -359,8 +360,8 @@ def three_and_one(currency: str, **policies: Any) -> Charge:
 
 @pytest.mark.parametrize(
     ("mode", "level", "increment", "closes", "currency"),
-    list(product(MODES, ["line", "tax_rate", "total"], [1, 5], ["taxes", "before_taxes"],
-                 ["EUR", "JPY", "KWD", "CLF"])),
+    list(product(MODES, ["line", "tax_rate", "total"], [1, 5],
+                 ["taxes", "before_taxes", "after_taxes"], ["EUR", "JPY", "KWD", "CLF"])),
 )  # fmt: skip
 def test_mode_level_increment_and_what_closes(
     *, mode: str, level: str, increment: int, closes: str, currency: str
@@ -377,6 +378,8 @@ def test_mode_level_increment_and_what_closes(
         after = sum((after for _, after in pairs), Decimal(0))
         if closes == "taxes" or net == after:
             return whole(net), whole(after)
+        if closes == "after_taxes":
+            return whole(net), whole(net) + whole(after - net)
         return whole(after) - whole(after - net), whole(after)
 
     lines = [(Decimal(net), Decimal(net) * (1 + Decimal(rate) / 100)) for net, rate in LINES]

@@ -187,7 +187,8 @@ def test_a_percentage_is_from_0_to_100(field: str, text: str) -> None:
     terms = Terms.simple("Sales tax", percents["tax_percent"], percents["discount_percent"])
     with pytest.raises(BadInput) as caught:
         price(HOUR, tariff(element("", energy("0.30"))), terms)
-    assert caught.value.path == f"$.terms.{field}"
+    listed = {"tax_percent": "taxes", "discount_percent": "discounts"}[field]
+    assert caught.value.path == f"$.terms.{listed}[0].percent"
 
 
 def test_the_same_charge_is_the_same_bytes_and_back() -> None:

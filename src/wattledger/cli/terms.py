@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from wattledger.cli.files import STDIN, read_tariff_files
+from wattledger.clock import zone_named
 from wattledger.errors import BadInput
 from wattledger.rating.records import with_policies
 from wattledger.rating.terms import Discount, Draw, Fee, Tax, Terms
@@ -59,11 +59,8 @@ def read_asked(options: argparse.Namespace) -> Asked:
 
 
 def _check_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        expected = "an IANA time zone such as America/New_York"
-        raise BadInput("--time-zone", name, expected) from None
+    if zone_named(name) is None:
+        raise BadInput("--time-zone", name, "an IANA time zone such as America/New_York")
 
 
 def _split(text: str, path: str, expected: str) -> tuple[str, str]:

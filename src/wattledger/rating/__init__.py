@@ -1,15 +1,43 @@
-"""From a delivery to a charge and its explanation: pure, exact, in integers."""
+"""From a delivery, or another party's record, to a charge and its explanation: pure, exact, in
+integers.
 
+``price`` takes values, ``price_file`` JSON of either kind, ``price_cdr`` an OCPI CDR; all give a
+``Charge``. ``report`` makes JSON of it, ``driver_text`` a bill, ``encode`` what is stored.
+"""
+
+from wattledger.rating.assessment import (
+    TaxAssessment,
+    TaxEngine,
+    TaxRequest,
+    tax_request,
+    unassessed,
+    with_assessment,
+)
 from wattledger.rating.codec import decode, encode
 from wattledger.rating.engine import price
 from wattledger.rating.explain import driver_text, evidence, why
-from wattledger.rating.model import ENGINE, Charge, Evidence, Line, LineKind, Period, Source
+from wattledger.rating.inputs import price_file, price_session
+from wattledger.rating.model import (
+    ENGINE,
+    Charge,
+    Difference,
+    Evidence,
+    Line,
+    LineKind,
+    Period,
+    Source,
+    TaxAmount,
+)
+from wattledger.rating.records import cdr_tariffs, price_cdr
+from wattledger.rating.report import report
+from wattledger.rating.returns import tax_return
 from wattledger.rating.terms import Assessed, Discount, Draw, Fee, Tax, Terms
 
 __all__ = [
     "ENGINE",
     "Assessed",
     "Charge",
+    "Difference",
     "Discount",
     "Draw",
     "Evidence",
@@ -19,11 +47,24 @@ __all__ = [
     "Period",
     "Source",
     "Tax",
+    "TaxAmount",
+    "TaxAssessment",
+    "TaxEngine",
+    "TaxRequest",
     "Terms",
+    "cdr_tariffs",
     "decode",
     "driver_text",
     "encode",
     "evidence",
     "price",
+    "price_cdr",
+    "price_file",
+    "price_session",
+    "report",
+    "tax_request",
+    "tax_return",
+    "unassessed",
     "why",
+    "with_assessment",
 ]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from wattledger.clock import utc_text
+from wattledger.clock import utc_text, zone_named
 from wattledger.errors import CantPrice
 from wattledger.rating.sections import second_of
 from wattledger.sessions.model import Delivery
@@ -64,14 +64,14 @@ def check(delivery: Delivery) -> ZoneInfo:
                 f"{name}: the change at {utc_text(other.at)} stands after the one at "
                 f"{utc_text(one.at)}: bring them into time order",
             )
-    try:
-        return ZoneInfo(delivery.time_zone)
-    except (KeyError, ValueError, OSError):
+    zone = zone_named(delivery.time_zone)
+    if zone is None:
         raise CantPrice(
             "unknown_time_zone",
             f"{name}: the site's time zone {delivery.time_zone!r} is no IANA zone such as "
             "America/New_York: correct the site",
-        ) from None
+        )
+    return zone
 
 
 def _check_zones_given(delivery: Delivery, name: str) -> None:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from math import lcm
 from threading import Lock
 
-from wattledger.errors import CantPrice
+from wattledger.errors import BadInput, CantPrice
 from wattledger.money import exponent
 from wattledger.rating import weekly
 from wattledger.rating.model import TariffRef
@@ -29,9 +29,9 @@ from wattledger.rating.moments import (
     WEEK_SECOND,
     Moment,
 )
-from wattledger.rating.rates import Rate, exact_rates, whole_rate
+from wattledger.rating.rates import ExactRate, Rate, exact_rates, whole_rate
 from wattledger.rating.sums import Sums
-from wattledger.rating.terms import Discount, Tax, Terms
+from wattledger.rating.terms import Discount, Tax, Terms, check_terms
 from wattledger.tariffs.model import (
     Dimension,
     PriceLimit,
@@ -117,9 +117,14 @@ def compile_tariff(tariff: Tariff, terms: Terms) -> Compiled:
     leaves open, or the tariff is too large or too fine to be priced.
     """
     key = (id(tariff), terms.taxes, terms.discounts, terms.assessed is None)
-    known = _compiled.get(key)
+    try:
+        known = _compiled.get(key)
+    except TypeError:
+        came = type(terms.taxes).__name__
+        raise BadInput("$.terms", came, "taxes and discounts as tuples") from None
     if known is not None and known.tariff is tariff:
         return known
+    check_terms(terms)
     made = _compile(tariff, terms)
     with _lock:
         # The entry holds the tariff, so that its id is not given to another while it is there.
@@ -133,21 +138,7 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
     scale = 10 ** exponent(tariff.currency)
     exact = exact_rates(tariff, terms)
     caps = {cap.dimension: Fraction(cap.amount) * scale for cap in tariff.caps}
-    denominator = lcm(
-        *(
-            value.denominator
-            for rate in exact
-            for value in (rate.before, rate.before * rate.factor)
-        ),
-        *(share.denominator for rate in exact for _, share in rate.parts),
-        *(cap.denominator for cap in caps.values()),
-    )
-    if denominator.bit_length() > _BITS_MAX:
-        raise CantPrice(
-            "too_fine",
-            f"tariff {tariff.id!r}: its prices and taxes share no denominator of a reasonable "
-            "size: it has too many different percentages",
-        )
+    denominator = _denominator(tariff, exact, caps)
     rates = [whole_rate(tariff, rate, denominator) for rate in exact]
     spans = [weekly.spans(e.restrictions, tariff.policies) for e in tariff.elements]
     cells = weekly.bounds(spans)
@@ -197,6 +188,26 @@ def _compile(tariff: Tariff, terms: Terms) -> Compiled:
             default=0,
         ),
     )
+
+
+def _denominator(tariff: Tariff, exact: list[ExactRate], caps: dict[Dimension, Fraction]) -> int:
+    """What all rates and caps are whole numbers over."""
+    denominator = lcm(
+        *(
+            value.denominator
+            for rate in exact
+            for value in (rate.before, rate.before * rate.factor)
+        ),
+        *(share.denominator for rate in exact for _, share in rate.parts),
+        *(cap.denominator for cap in caps.values()),
+    )
+    if denominator.bit_length() > _BITS_MAX:
+        raise CantPrice(
+            "too_fine",
+            f"tariff {tariff.id!r}: its prices and taxes share no denominator of a reasonable "
+            "size: it has too many different percentages",
+        )
+    return denominator
 
 
 def _by_cell(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 
 from wattledger.errors import CantPrice
@@ -119,4 +119,4 @@ def _season(day: str) -> int:
 
 def _micro(text: str | None, missing: int) -> int:
     """kW in milliwatts, A in microampere: the reader lets through six places at most."""
-    return missing if text is None else int(Decimal(text) * 1_000_000)
+    return missing if text is None else int(Fraction(text) * 1_000_000)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from wattledger.errors import BadInput
 from wattledger.rating.compiled import Compiled
 from wattledger.rating.moments import CELL, IDLE_S, IDLE_WHOLE_S
 from wattledger.rating.notices import Notice
@@ -24,10 +23,6 @@ from wattledger.tariffs.policies import (
     StepRounding,
     StepTime,
 )
-
-_DRAWN = (Dimension.ENERGY, Dimension.CHARGING_TIME, Dimension.IDLE_TIME)
-"""What an allowance can be of."""
-
 
 # Bound once: looking a member up on its enumeration costs Python 3.11 as much as a call.
 _ENERGY = Dimension.ENERGY
@@ -72,12 +67,6 @@ class Gathering:
         # Both for the steps: the drafts of a dimension, and how much of it nothing prices.
         self.by_dimension: dict[Dimension, list[Draft]] = {}
         self.unpriced: dict[Dimension, int] = {}
-        for i, draw in enumerate(draws):
-            if draw.dimension not in _DRAWN:
-                raise BadInput(
-                    f"$.terms.draws[{i}].dimension", draw.dimension.value,
-                    "energy, charging_time or idle_time: what is counted",
-                )  # fmt: skip
         # With what is left of each; several of one dimension are used up one after the other.
         self._draws = [(draw, [draw.quantity * scale]) for draw in draws]
         self._flat: dict[Dimension, set[Rate]] = {}

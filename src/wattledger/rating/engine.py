@@ -21,7 +21,7 @@ from wattledger.rating.moments import CELL, DAY, LocalClock, Moment
 from wattledger.rating.periods import sections
 from wattledger.rating.rates import Rate
 from wattledger.rating.sections import RESERVED, Section, second_of
-from wattledger.rating.terms import Terms
+from wattledger.rating.terms import Terms, check_terms
 from wattledger.sessions.model import Delivery
 from wattledger.tariffs.model import Tariff
 from wattledger.tariffs.policies import Policies, ZeroEnergy
@@ -70,6 +70,8 @@ def charge_of(sections_: list[Section], compiled: list[Compiled], header: Header
     """The charge for sections, priced by the tariffs they name. ``compiled`` is not empty; its
     first one's policies and limits hold for the whole."""
     policies = compiled[0].tariff.policies
+    if header.terms != _NO_TERMS:
+        check_terms(header.terms)
     bill = Bill(sections_, compiled, header)
     zero = None
     if policies.zero_energy is not _MINIMUM:

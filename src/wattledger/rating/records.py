@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from wattledger.clock import zone_named
 from wattledger.errors import BadInput, CantPrice
 from wattledger.rating.assembly import Header
 from wattledger.rating.checks import first_valid_last, valid_tariff
@@ -22,7 +23,7 @@ from wattledger.rating.engine import charge_of
 from wattledger.rating.model import Charge
 from wattledger.rating.record_sections import Record
 from wattledger.rating.terms import Terms
-from wattledger.rating.zones import zone_named, zone_of_country
+from wattledger.rating.zones import zone_of_country
 from wattledger.tariffs.model import Tariff
 from wattledger.tariffs.ocpi import read_ocpi
 from wattledger.tariffs.policies import (
@@ -100,6 +101,15 @@ def priced_cdr(
     return _priced(cdr, given, time_zone, terms, said, looks=warnings)
 
 
+def cdr_tariffs(raw: bytes, version: str | None = None) -> list[Tariff]:
+    """The tariffs in a CDR."""
+    used_version, cdr, _ = decode_cdr(raw, version)
+    return [
+        _embedded(bytes(each), used_version, f"$.tariffs[{i}]")[0]
+        for i, each in enumerate(cdr.tariffs)
+    ]
+
+
 def with_policies(tariff: Tariff, over: Mapping[str, object]) -> Tariff:
     """The tariff with some of its policies replaced, one and the same for the same ones; raises
     BadInput for one it does not know."""
@@ -157,6 +167,12 @@ def _priced(
     zone = _zone(cdr, zone_name, compiled, policies, warnings)
     known = zone_named(zone)
     assert known is not None, "it was looked up"
+    if getattr(cdr, "credit", None):
+        of = getattr(cdr, "credit_reference_id", None)
+        warnings.append(
+            f"$.credit: it takes back {of or 'another CDR'}; the amounts here are those of the "
+            "session, to be counted with the other sign"
+        )
     record = Record(cdr, compiled, places, known, terms, warnings)
     sections = record.sections(looks=looks)
     header = Header(

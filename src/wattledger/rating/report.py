@@ -13,7 +13,7 @@ import msgspec
 
 from wattledger.clock import utc_text
 from wattledger.money import major_text
-from wattledger.rating.explain import evidence, why
+from wattledger.rating.explain import evidence, tariff_of, why
 from wattledger.rating.model import Charge, Evidence, Line, LineKind, Period
 from wattledger.rating.sums import decimal_text
 from wattledger.tariffs.model import Tariff
@@ -46,7 +46,7 @@ def report(charge: Charge, tariffs: Tariff | Sequence[Tariff]) -> dict[str, Any]
         }) for tax in charge.taxes],
         "tariffs": [{"id": tariff.id, "name": tariff.name} for tariff in charge.tariffs],
         "lines": [_line(charge, line, given) for line in charge.lines],
-        "periods": [_period(charge, i, period) for i, period in enumerate(charge.periods)],
+        "periods": _periods(charge),
         "policies": msgspec.to_builtins(charge.policies),
         "terms": msgspec.to_builtins(charge.terms),
         "free_reason": charge.free_reason,
@@ -70,7 +70,7 @@ def _line(charge: Charge, line: Line, tariffs: Sequence[Tariff]) -> dict[str, An
         "unit_price": line.unit_price if priced else None,
         "discount_percent": (line.discount_percent or "0") if priced else None,
         **_amounts(line.net_minor, line.tax_minor, line.total_minor, charge.currency),
-        "tax_rates": [{"name": name, "percentage": percent} for name, percent in line.taxes],
+        "tax_rates": [_tax_rate(name, percent) for name, percent in line.taxes],
         "tariff": charge.tariffs[line.tariff].id,
         "element": element,
         "element_name": _name(charge, line, tariffs),
@@ -79,10 +79,15 @@ def _line(charge: Charge, line: Line, tariffs: Sequence[Tariff]) -> dict[str, An
     }
 
 
+def _tax_rate(name: str, percent: str) -> dict[str, str]:
+    amount, per, _ = percent.partition("/kWh")
+    return {"name": name, "per_kwh" if per else "percentage": amount}
+
+
 def _name(charge: Charge, line: Line, tariffs: Sequence[Tariff]) -> str | None:
     if line.element < 0:
         return None
-    found = next(t for t in tariffs if t.id == charge.tariffs[line.tariff].id)
+    found = tariff_of(charge, line, tariffs)
     return found.elements[line.element].name or None
 
 
@@ -106,12 +111,17 @@ def _evidence(part: Evidence, scale: int) -> dict[str, Any]:
     }
 
 
-def _period(charge: Charge, index: int, period: Period) -> dict[str, Any]:
-    priced = [
-        {"dimension": line.kind.value, "element": line.element, "tariff": line.tariff}
-        for line in charge.lines
-        if line.element >= 0 and any(place == index for place, _ in line.uses)
-    ]
+def _periods(charge: Charge) -> list[dict[str, Any]]:
+    priced: list[list[dict[str, Any]]] = [[] for _ in charge.periods]
+    for line in charge.lines:
+        if line.element >= 0:
+            by = {"dimension": line.kind.value, "element": line.element, "tariff": line.tariff}
+            for place, _ in line.uses:
+                priced[place].append(by)
+    return [_period(charge, *pair) for pair in zip(charge.periods, priced, strict=True)]
+
+
+def _period(charge: Charge, period: Period, priced: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "from": utc_text(period.from_at),
         "to": utc_text(period.to_at),

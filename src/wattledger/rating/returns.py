@@ -14,6 +14,7 @@ import msgspec
 from wattledger.errors import BadInput
 from wattledger.money import divide, exponent
 from wattledger.rating.model import Charge, LineKind
+from wattledger.rating.sums import decimal_text
 from wattledger.rating.terms import Tax
 
 
@@ -59,7 +60,8 @@ def tax_return(charges: Iterable[Charge], name: str) -> TaxReturn:
         if tax.exempt:
             exempt += 1
             continue
-        taken += sum(each.tax_minor for each in charge.taxes if each.name == name)
+        taken += sum(each.tax_minor for each in charge.taxes
+                     if each.name == name and each.percent is None)  # fmt: skip
         delivered = Fraction(charge.energy, charge.quantity_scale)
         energy.setdefault((tax.per_kwh, tax.unit_kwh), []).append(delivered)
     if not currencies:
@@ -86,7 +88,9 @@ def _tax_of(charge: Charge, name: str) -> Tax | None:
     """The tax, where the bill has a line of it."""
     if not any(line.kind is LineKind.EXCISE for line in charge.lines):
         return None
-    return next((tax for tax in charge.terms.taxes if tax.name == name), None)
+    return next(
+        (tax for tax in charge.terms.taxes if tax.name == name and tax.per_kwh is not None), None
+    )
 
 
 def _rate(currency: str, per_kwh: str, unit_kwh: int, energy: list[Fraction]) -> ReturnRate:
@@ -96,6 +100,6 @@ def _rate(currency: str, per_kwh: str, unit_kwh: int, energy: list[Fraction]) ->
         per_kwh=per_kwh,
         unit_kwh=unit_kwh,
         sessions=len(energy),
-        energy_wh=str(total),
+        energy_wh=decimal_text(total.numerator, total.denominator).rstrip("0").rstrip("."),
         due_minor=divide(minor.numerator, minor.denominator),
     )

@@ -22,7 +22,7 @@ class Sums:
     """Rounds amounts over ``whole`` as the policies say."""
 
     __slots__ = (
-        "_closes_taxes", "_fast", "_increment", "_places", "_plain", "_unit", "rounding", "whole",
+        "_closes", "_fast", "_increment", "_places", "_plain", "_unit", "rounding", "whole",
     )  # fmt: skip
 
     def __init__(self, whole: int, currency: str, policies: Policies) -> None:
@@ -31,20 +31,23 @@ class Sums:
         self._places = 10 ** exponent(currency)
         self._increment = policies.rounding_increment
         self._unit = whole * policies.rounding_increment
-        self._closes_taxes = policies.rounding_closes is RoundingCloses.TAXES
+        self._closes = policies.rounding_closes
         self._plain = policies.rounding is Rounding.HALF_UP and policies.rounding_increment == 1
-        self._fast = self._plain and self._closes_taxes
+        self._fast = self._plain and self._closes is RoundingCloses.TAXES
 
     def sides(self, before: Exact, after: Exact) -> Sides:
         """Two of the three are rounded from their exact values, the third is what is left."""
         total = self.round(after)
         if before == after:
             return total, 0, total
-        if self._closes_taxes:
-            net = self.round(before)
+        if self._closes is RoundingCloses.BEFORE_TAXES:
+            tax = self.round(after - before)
+            return total - tax, tax, total
+        net = self.round(before)
+        if self._closes is RoundingCloses.TAXES:
             return net, total - net, total
         tax = self.round(after - before)
-        return total - tax, tax, total
+        return net, tax, net + tax
 
     def whole_sides(self, before: int, after: int) -> Sides:
         """``sides`` of integers: every line of every charge comes by here."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+
 import msgspec
 
 from wattledger.contract import Contract, DiscountTerm, FeeTerm, TaxTerm
+from wattledger.errors import BadInput
 from wattledger.tariffs.model import Dimension, TaxRate
 
 
@@ -137,3 +141,43 @@ def _fee(term: FeeTerm) -> Fee:
     if term.taxes is not None:
         taxes = tuple(TaxRate(tax.name, tax.percent, tax.stack) for tax in term.taxes)
     return Fee(term.text, term.amount, taxes)
+
+
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
+_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DRAWN = (Dimension.ENERGY, Dimension.CHARGING_TIME, Dimension.IDLE_TIME)
+
+
+def check_terms(terms: Terms) -> None:
+    """Raises BadInput, with the path, for terms that no contract of ours would have: they may come
+    from another program."""
+    for i, tax in enumerate(terms.taxes):
+        path = f"$.terms.taxes[{i}]"
+        if (tax.percent is None) == (tax.per_kwh is None):
+            raise BadInput(path, tax.name, "either percent or per_kwh")
+        _check_percent(tax.percent, f"{path}.percent")
+        _check_amount(tax.per_kwh, f"{path}.per_kwh")
+        if tax.unit_kwh < 1:
+            raise BadInput(f"{path}.unit_kwh", tax.unit_kwh, "a whole number of kWh, at least 1")
+    for i, discount in enumerate(terms.discounts):
+        _check_percent(discount.percent, f"$.terms.discounts[{i}].percent")
+    for i, fee in enumerate(terms.fees):
+        _check_amount(fee.amount, f"$.terms.fees[{i}].amount")
+        for n, rate in enumerate(fee.taxes or ()):
+            _check_percent(rate.percent, f"$.terms.fees[{i}].taxes[{n}].percent")
+    for i, draw in enumerate(terms.draws):
+        if draw.dimension not in _DRAWN:
+            raise BadInput(f"$.terms.draws[{i}].dimension", str(draw.dimension),
+                           "energy, charging_time or idle_time: what is counted")  # fmt: skip
+        if draw.quantity < 0:
+            raise BadInput(f"$.terms.draws[{i}].quantity", draw.quantity, "Wh or s, not negative")
+
+
+def _check_percent(text: str | None, path: str) -> None:
+    if text is not None and (not _PERCENT.fullmatch(text) or Fraction(text) > 100):
+        raise BadInput(path, text, 'a percentage from "0" to "100"')
+
+
+def _check_amount(text: str | None, path: str) -> None:
+    if text is not None and not _AMOUNT.fullmatch(text):
+        raise BadInput(path, text, 'an amount such as "0.35", not negative')

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
@@ -35,15 +35,6 @@ VIRVI VNMVN VUTVU WLFWF WSMWS YEMYE ZAFZA ZMBZM ZWEZW
 _ALPHA_2 = {word[:3]: word[3:] for word in _CODES.split()}
 # Zones agree if they do in every week of these years: what is billed lies within.
 _FROM, _TO, _WEEK = datetime(2010, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC), 7
-
-
-@cache
-def zone_named(name: str) -> ZoneInfo | None:
-    """The zone of an IANA name, or None where it is none."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None
 
 
 @lru_cache(maxsize=512)  # whoever sends a record chooses the word

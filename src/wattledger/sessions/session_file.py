@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from wattledger.clock import utc_text
+from wattledger.clock import utc_text, zone_named
 from wattledger.energy import REGISTER_MAX_WH
 from wattledger.errors import BadInput
 from wattledger.sessions.model import Activity, Change, Delivery, Reading, Reserved
@@ -30,6 +29,8 @@ from wattledger.wire.numbers import parse_time
 UNKNOWN_ZONE = ""
 """The time zone of a delivery that nobody gave one."""
 _MILLION = 1_000_000
+# Whatever the caller's own context is.
+_EXACT = Context(prec=100)
 _STATES = {
     "charging": Activity.CHARGING,
     "suspended_ev": Activity.VEHICLE_IDLE,
@@ -124,10 +125,8 @@ def read_session(raw: bytes, path: str = "$") -> SessionFile:
 def _zone(name: str | None, path: str) -> str:
     if name is None:
         return UNKNOWN_ZONE
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise BadInput(path, name, "an IANA time zone such as Europe/Berlin") from None
+    if zone_named(name) is None:
+        raise BadInput(path, name, "an IANA time zone such as Europe/Berlin")
     return name
 
 
@@ -140,7 +139,7 @@ def _readings(given: Iterable[_Reading], path: str) -> tuple[Reading, ...]:
                            f"a register from 0 to {REGISTER_MAX_WH} Wh")  # fmt: skip
         reading = Reading(
             at,
-            int(each.energy_wh.quantize(Decimal(1), rounding=ROUND_HALF_UP)),
+            _rounded(each.energy_wh),
             _whole(each.power_w, 1000, f"{path}[{i}].power_w"),
             _whole(each.current_a, _MILLION, f"{path}[{i}].current_a"),
         )
@@ -187,4 +186,8 @@ def _whole(value: Decimal | None, factor: int, path: str) -> int | None:
         return None
     if value < 0:
         raise BadInput(path, value, "a number, not negative")
-    return int((value * factor).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return _rounded(_EXACT.multiply(value, Decimal(factor)))
+
+
+def _rounded(value: Decimal) -> int:
+    return int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP, context=_EXACT))

@@ -23,7 +23,7 @@ class RoundingLevel(StrEnum):
     LINE = "line"
     """Every line; the sums are theirs."""
     TAX_RATE = "tax_rate"
-    """The sum of the lines of each tax rate (EN 16931's way)."""
+    """The sum of the lines of each tax rate."""
 
 
 class RoundingCloses(StrEnum):
@@ -33,6 +33,8 @@ class RoundingCloses(StrEnum):
     """Before and after taxes are rounded, as OCPI states a price."""
     BEFORE_TAXES = "before_taxes"
     """Taxes and the payable total are rounded."""
+    AFTER_TAXES = "after_taxes"
+    """Net and taxes are rounded and the total is their sum; by tax rate, EN 16931's way."""
 
 
 class StepRounding(StrEnum):

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from wattledger.clock import zone_named
 from wattledger.errors import BadInput
 from wattledger.money import exponent
 from wattledger.tariffs.model import Day
@@ -80,9 +81,9 @@ def check_utility_tariff(tariff: UtilityTariff, path: str = "$") -> None:
 
 def zone_of(name: object, path: str) -> ZoneInfo:
     """The IANA zone of that name; raises BadInput."""
-    if isinstance(name, str) and name:
-        with suppress(ValueError, OSError, LookupError):
-            return ZoneInfo(name)
+    zone = zone_named(name) if isinstance(name, str) else None
+    if zone is not None:
+        return zone
     raise BadInput(path, name, "an IANA time zone such as America/Los_Angeles")
 
 

@@ -3,9 +3,9 @@
 The fast way decodes straight into the version's record and then looks at every number and time.
 Whatever it stumbles over (an unknown field, null, a wrong value, a key that stands twice, a
 number in quotes) sends the record the slow way, which reads it field by field and says where and
-what. Of keys that stand twice the fast way notices those through which a volume would get lost
-(``volume``, ``dimensions``, ``charging_periods``); of any other it takes the last. The tariffs in
-a CDR stay as their bytes.
+what. Of keys that stand twice the fast way notices all in the periods and the list of periods
+itself; of others in the CDR (``currency``, its location) it takes the last. The tariffs in a CDR
+stay as their bytes, and are read key by key.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Answer(msgspec.Struct):
 
 
 _UTC = {UTC}
-_QUOTED = re.compile(rb'"volume"\s*:\s*"')
+_PERIODS = b'"charging_periods"'
 # A NUL, or a letter of a key written so that it is not counted.
 _ESCAPED = re.compile(rb"\\u00[0-7]")
 
@@ -120,32 +120,36 @@ def _slow(raw: bytes, version: str | None, path: str) -> tuple[Version, Cdr, lis
 
 
 def _is_sound(cdr: Cdr, raw: bytes) -> bool:
-    """Every number bounded, every clock sane, and every volume there once: of a list that stands
-    twice the decoder kept the last, and then some volumes are missing."""
-    volumes = 0
+    """Every number bounded, every clock sane, and in the periods every key there once.
+
+    The quotes between the first period and the last are counted: a key that stands twice has two
+    more than what was decoded, and so has a volume in quotes.
+    """
+    quotes = 0
     check_bounded = exact.check_bounded
     try:
         for period in cdr.charging_periods:
             if not 1970 <= period.start_date_time.year < 2200:
                 return False
+            # "start_date_time": "…", "dimensions", and "tariff_id": "…" where there is one.
+            quotes += 6 if period.tariff_id is None else 10
             for dimension in period.dimensions:
-                volumes += 1
-                # JSON has no NaN: only a quoted volume could be one, and those are sought below.
+                quotes += 6  # "type": "…", "volume"
+                # JSON has no NaN: only a quoted volume could be one.
                 check_bounded(dimension.volume)
         for number in cdr.numbers:
             if number is not None and not check_bounded(number).is_finite():
                 return False
     except DecimalException:
         return False
-    # No volume stands before the first list of periods.
-    since = raw.find(b'"charging_periods"')
+    since = raw.find(_PERIODS) + len(_PERIODS)
+    until = raw.find(b"}", raw.find(b"]", raw.rfind(b'"volume"')))
     return (
         1970 <= cdr.start_date_time.year < 2200
         and 1970 <= cdr.end_date_time.year < 2200
         and (cdr.last_updated is None or 1970 <= cdr.last_updated.year < 2200)
-        and raw.count(b'"volume"', since) == volumes
+        and raw.count(b'"', since, until) == quotes
         and not (b"\\" in raw and _ESCAPED.search(raw))
-        and not _QUOTED.search(raw, since)
     )
 
 
