@@ -55,7 +55,8 @@ def _fail(options: argparse.Namespace, error: Exception, code: int) -> int:
     text = str(error)
     more = {"code": error.code} if isinstance(error, CantPrice) else {}
     if isinstance(error, BadInput | CantPrice):
-        text = " ".join(text.split())  # one line, whatever is quoted in it
+        # One line that does nothing to a terminal, whatever is quoted in it.
+        text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
     if getattr(options, "json", False):
         print(json.dumps({"error": text, **more}))
     print(f"wattledger: {text}", file=sys.stderr)

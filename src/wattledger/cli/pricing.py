@@ -102,8 +102,12 @@ def price_one(name: str, path: str, raw: bytes, asked: Asked, costs: Costs | Non
     cost = None
     said = asked.said
     if costs is not None:
-        cost = costs.of(charge, raw)
         said += costs.said
+        try:
+            cost = costs.of(charge, raw)
+        except CantPrice as error:
+            # The bill is right all the same: that nobody knows its cost is no reason against it.
+            said += (f"--cost: {error}",)
     if said:
         charge = msgspec.structs.replace(charge, warnings=(*said, *charge.warnings))
     return Priced(charge, tariffs, cost)

@@ -20,6 +20,8 @@ def is_valid(tariff: Tariff, at: datetime) -> bool:
 
 def validity_text(tariff: Tariff) -> str:
     """``'spring' from 2026-03-01T00:00:00Z until further notice``."""
-    start = utc_text(tariff.valid_from) if tariff.valid_from else "always"
-    end = utc_text(tariff.valid_to) if tariff.valid_to else "further notice"
-    return f"{tariff.id!r} from {start} until {end}"
+    if tariff.valid_from is None and tariff.valid_to is None:
+        return f"{tariff.id!r} at any time"
+    start = f" from {utc_text(tariff.valid_from)}" if tariff.valid_from else ""
+    end = f"until {utc_text(tariff.valid_to)}" if tariff.valid_to else "until further notice"
+    return f"{tariff.id!r}{start} {end}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Annotated, Literal
 
 import msgspec
@@ -117,7 +117,10 @@ class Cdr(Record, frozen=True):
         """What the sender charged, with his taxes; None where he named none."""
         if self.total_cost is None or not self.total_cost.taxes:
             return None
-        return sum((tax.amount for tax in self.total_cost.taxes), self.total_cost.before_taxes)
+        # Exact, whatever the caller's own context is.
+        with localcontext(Context(prec=100)):
+            amounts = (tax.amount for tax in self.total_cost.taxes)
+            return sum(amounts, self.total_cost.before_taxes)
 
     @property
     def country(self) -> str | None:
