@@ -289,10 +289,29 @@ def _facts(charge: Charge) -> str:
     return ", ".join([energy, *spent])
 
 
+def _figures(charge: Charge, line: Line) -> list[str]:
+    """Which element, what was used where that is not what is billed, and the tax on the line."""
+    said = []
+    if line.element >= 0:
+        said.append(f"$.elements[{line.element}] of the tariff")
+        if line.billed_quantity != line.quantity:
+            scale = charge.quantity_scale
+            used, billed = (
+                quantity_text(each, line.quantity_unit, scale)
+                for each in (line.quantity, line.billed_quantity)
+            )
+            said[0] += f": {used} used, {billed} billed"
+    if line.tax_minor and line.net_minor:
+        named = ", ".join(f"{name} {percent} %" for name, percent in line.taxes)
+        said.append(f"{named or 'Tax'}: {format_minor(line.tax_minor, charge.currency)}")
+    return [f"{fact}." for fact in said]
+
+
 def _reasons(
     charge: Charge, line: Line, tariffs: Tariff | Sequence[Tariff], zone: ZoneInfo
 ) -> list[str]:
     out = [_INDENT + sentence for sentence in why(charge, line, tariffs)]
+    out += [_INDENT + fact for fact in _figures(charge, line)]
     for part in evidence(charge, line):
         text = f"{span_text(part.from_at, part.to_at, zone)}"
         if part.from_register_wh is not None:
