@@ -77,14 +77,17 @@ def test_there_are_examples() -> None:
     assert len(_examples()) >= 10
 
 
-def test_the_library_example_of_pricing_runs(
+def test_the_library_examples_of_pricing_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    (code,) = re.findall(r"^```python\n(.*?)^```$", PRICING, re.DOTALL | re.MULTILINE)
-    (shown,) = re.findall(r"^```text\n(.*?)^```$", PRICING, re.DOTALL | re.MULTILINE)
-    exec(compile(code, "docs/pricing.md", "exec"), {})
-    assert capsys.readouterr().out.strip() == shown.strip()
+    pairs = re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", PRICING, re.DOTALL | re.MULTILINE
+    )
+    assert len(pairs) == 2
+    for code, shown in pairs:
+        exec(compile(code, "docs/pricing.md", "exec"), {})
+        assert capsys.readouterr().out.strip() == shown.strip()
 
 
 def test_the_session_file_that_is_shown_can_be_priced(tmp_path: Path) -> None:
