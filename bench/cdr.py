@@ -17,7 +17,7 @@ import msgspec
 
 from wattledger.rating.compiled import compile_tariff
 from wattledger.rating.records import cdr_tariffs, price_cdr
-from wattledger.rating.terms import Terms
+from wattledger.rating.terms import Discount, Terms
 from wattledger.tariffs import Tariff
 from wattledger.wire.ocpi import v221
 
@@ -201,8 +201,8 @@ def _grown(periods: int, elements: int) -> dict[str, Any]:
 
 
 def _compile_us(tariff: Tariff, i: int) -> float:
-    # Other terms each time: under equal ones a tariff is compiled once.
-    terms = Terms(plan=f"{tariff.id} {len(tariff.elements)} {i}")
+    # Other discounts each time: under equal ones a tariff is compiled once.
+    terms = Terms(discounts=(Discount(f"{len(tariff.elements) % 100}.{i + 1}"),))
     return _block_us(lambda: compile_tariff(tariff, terms), 1)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import TypeVar
 
 import msgspec
 
@@ -35,11 +34,9 @@ from wattledger.tariffs.reader import read_policies
 from wattledger.tariffs.validity import is_valid
 from wattledger.wire.ocpi.cdrs import Cdr, decode_cdr
 
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 _NO_TERMS = Terms()
-# What is remembered of tariffs: how many, and the longest text that is.
-_CACHE_MAX, _TEXT_MAX = 1024, 64_000
+# What is remembered of tariffs: how many, and how much of their text in all.
+_CACHE_MAX, _TEXT_MAX = 1024, 64_000_000
 _read: dict[tuple[bytes, str], tuple[Tariff, tuple[str, ...]]] = {}
 _over: dict[tuple[int, Policies], tuple[Tariff, Tariff]] = {}
 _lock = Lock()
@@ -118,7 +115,10 @@ def with_policies(tariff: Tariff, over: Mapping[str, object]) -> Tariff:
     if known is not None and known[0] is tariff:
         return known[1]
     found = msgspec.structs.replace(tariff, policies=made)
-    _remember(_over, (id(tariff), made), (tariff, found))
+    with _lock:
+        _over[id(tariff), made] = (tariff, found)
+        if len(_over) > _CACHE_MAX:
+            del _over[next(iter(_over))]
     return found
 
 
@@ -132,17 +132,12 @@ def _embedded(raw: bytes, version: str, path: str) -> tuple[Tariff, list[str]]:
         except BadInput as error:
             raise type(error)(path + error.path[1:], error.got, error.expected) from None
         known = (tariff, tuple(warnings))
-        if len(raw) <= _TEXT_MAX:
-            _remember(_read, (raw, version), known)
+        with _lock:
+            _read[raw, version] = known
+            while len(_read) > _CACHE_MAX or sum(len(text) for text, _ in _read) > _TEXT_MAX:
+                del _read[next(iter(_read))]
     tariff, said = known
     return tariff, [path + warning[1:] for warning in said]
-
-
-def _remember(cache: dict[_K, _V], key: _K, value: _V) -> None:
-    with _lock:
-        cache[key] = value
-        if len(cache) > _CACHE_MAX:
-            del cache[next(iter(cache))]
 
 
 def _priced(
