@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from wattledger.errors import BadInput
 
@@ -40,6 +41,7 @@ class Rounding(StrEnum):
     """Away from zero."""
 
 
+@lru_cache(maxsize=512)
 def exponent(currency: str) -> int:
     """Decimal places of the smallest unit: 2 for USD, 0 for JPY, 3 for KWD."""
     if not _CODE.fullmatch(currency):

@@ -70,8 +70,8 @@ def charge_of(sections_: list[Section], compiled: list[Compiled], header: Header
     """The charge for sections, priced by the tariffs they name. ``compiled`` is not empty; its
     first one's policies and limits hold for the whole."""
     policies = compiled[0].tariff.policies
-    if header.terms != _NO_TERMS:
-        check_terms(header.terms)
+    if header.terms.draws or header.terms.fees:
+        check_terms(header.terms)  # taxes and discounts were, when they were compiled
     bill = Bill(sections_, compiled, header)
     zero = None
     if policies.zero_energy is not _MINIMUM:
