@@ -161,3 +161,13 @@ def test_the_tariffs_that_come_back_are_those_that_priced() -> None:
     charge, (tariff,) = price_file(raw)
     assert charge.net_minor == 250
     assert tariff.elements[0].components[0].price == "0.25"
+
+
+def test_the_id_of_a_tariff_knows_no_case() -> None:
+    """OCPI's ids are CiStrings: DAY is the tariff Day. 10 kWh at 0.20 and 10 kWh at 0.50."""
+    tariffs = [
+        ocpi_tariff(part(component("ENERGY", "0.20")), key="Day"),
+        ocpi_tariff(part(component("ENERGY", "0.50")), key="Night"),
+    ]
+    periods = [period("10:00", "DAY", energy="10"), period("11:00", "night", energy="10")]
+    assert price_cdr(record(tariffs, periods, "12:00")).net_minor == 700

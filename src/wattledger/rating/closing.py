@@ -91,15 +91,6 @@ def _tax_amounts(bill: Bill, tax_minor: int) -> tuple[TaxAmount, ...]:
 
 
 def _period(section: Section) -> Period:
-    if section.from_register_wh is None:
-        return Period(
-            section.from_at,
-            section.to_at,
-            section.activity,
-            section.energy or 0,
-            section.source,
-            section.tariff,
-        )
     return Period(
         section.from_at,
         section.to_at,

@@ -42,7 +42,7 @@ def price(
     Of several tariffs the first that is valid at the session's start prices all of it. Raises
     CantPrice for a delivery that is not fit to be priced (see ``checks.check``), with
     no_valid_tariff where none is valid at the start, with no_tariff_component when nothing in the
-    tariff applies at any time of the session; BadInput for a percentage in the terms that is none.
+    tariff applies at any time of the session; BadInput for terms that can't be taken.
     """
     zone = check(delivery)
     given = (tariff,) if isinstance(tariff, Tariff) else tariff

@@ -17,9 +17,8 @@ class Tax(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Either ``percent`` of the price of ``dimensions`` (none listed: all of them), or ``per_kwh`` in
     major units for every ``unit_kwh`` kWh delivered, whatever they were sold by (an excise; a part
-    of them is a part of it). Rates of a higher
-    ``stack`` are on the price with the lower ones in it. ``exempt`` says why it is not charged:
-    the bill then shows it with nothing.
+    of them is a part of it). Rates of a higher ``stack`` are on the price with the lower ones in
+    it. ``exempt`` says why it is not charged: the bill then shows it with nothing.
     """
 
     name: str

@@ -25,7 +25,7 @@ from cdr_samples import (
 from wattledger.errors import BadInput, Malformed
 from wattledger.wire.ocpi import cdrs, v211, v221, v230
 from wattledger.wire.ocpi.cdrs import decode_cdr, each_cdr
-from wattledger.wire.ocpi.common import AuthMethod, DimensionType, PowerType, TokenType, same_id
+from wattledger.wire.ocpi.common import AuthMethod, DimensionType, PowerType, TokenType
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TEN = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -381,9 +381,3 @@ def test_the_records_of_a_file_with_their_paths() -> None:
     for bad in (b"", b"{", b"[1", b"7"):
         with pytest.raises(Malformed):
             each_cdr(bad)
-
-
-def test_ids_know_no_case() -> None:
-    assert same_id("Day", "DAY")
-    assert not same_id("Day", "Night")
-    assert not same_id(None, None)

@@ -156,8 +156,3 @@ class CdrLocation(Record, frozen=True):
     connector_standard: str | None = None
     connector_format: ConnectorFormat | None = None
     connector_power_type: PowerType | None = None
-
-
-def same_id(one: str | None, other: str | None) -> bool:
-    """Whether two ids are the same: a CiString knows no case."""
-    return one is not None and other is not None and one.casefold() == other.casefold()
