@@ -7,35 +7,31 @@ and functions at its side. Unknown fields are ignored (vendors add them), wrong 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
+from wattledger.clock import utc_text
 from wattledger.energy import REGISTER_MAX_WH, Reading, register_wh
-from wattledger.errors import BadInput
 from wattledger.wire.numbers import parse_time
+from wattledger.wire.ocpp import signed
+from wattledger.wire.ocpp.reading import Int, M, Message, Name, Text, convert, text_of
+from wattledger.wire.ocpp.samples import Sample
 
-M = TypeVar("M", bound="Message")
-# The standard's "integer" has no bounds; ours are what the database can keep.
-Int = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+_REGISTER = "Energy.Active.Import.Register"
+_HALF_UP = {"half_up": True}
 # Connector 0 is the charge point as a whole: nobody charges at it (§6.45).
 Connector = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-Register = Annotated[int, msgspec.Meta(ge=0, le=REGISTER_MAX_WH)]
+# A fraction of a Wh, which the standard does not allow for, is rounded half up.
+Register = Annotated[int, msgspec.Meta(ge=0, le=REGISTER_MAX_WH, extra=_HALF_UP)]
 # A stop below zero is taken, so that the session ends; it is held because its register fell.
-LastRegister = Annotated[int, msgspec.Meta(ge=-REGISTER_MAX_WH, le=REGISTER_MAX_WH)]
-
-# PostgreSQL keeps no NUL: refused by name, or the charge point would repeat it for ever.
-Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
-
-
-class Message(msgspec.Struct, frozen=True, rename="camel"):
-    """A request of a charge point."""
+LastRegister = Annotated[int, msgspec.Meta(ge=-REGISTER_MAX_WH, le=REGISTER_MAX_WH, extra=_HALF_UP)]
 
 
 class Authorize(Message, frozen=True):
     """§6.1"""
 
-    id_tag: Text
+    id_tag: Name
 
 
 class BootNotification(Message, frozen=True):
@@ -52,27 +48,35 @@ class StatusNotification(Message, frozen=True):
     status: Text
     error_code: Text
     timestamp: str | None = None
+    info: Text | None = None
+    vendor_id: Text | None = None
+    vendor_error_code: Text | None = None
 
 
 class StartTransaction(Message, frozen=True):
-    """§6.45. ``meter_start`` in Wh."""
+    """§6.45. ``meter_start`` in whole Wh; one with a fraction is rounded half up."""
 
     connector_id: Connector
-    id_tag: Text
+    id_tag: Name
     meter_start: Register
     timestamp: str
+    reservation_id: Int | None = None
 
 
 class SampledValue(Message, frozen=True):
-    """§7.43, with its defaults."""
+    """§7.43. What is absent has the standard's default, see ``samples``.
 
-    value: str
-    context: str = "Sample.Periodic"
-    format: str = "Raw"
-    measurand: str = "Energy.Active.Import.Register"
-    phase: str | None = None
-    location: str = "Outlet"
-    unit: str = "Wh"
+    ``value`` is a text in the standard; a number in its place is taken too, and none of either
+    is judged here.
+    """
+
+    value: Any = None
+    context: Text | None = None
+    format: Text | None = None
+    measurand: Text | None = None
+    phase: Text | None = None
+    location: Text | None = None
+    unit: Text | None = None
 
 
 class MeterValue(Message, frozen=True):
@@ -91,22 +95,32 @@ class MeterValues(Message, frozen=True):
 
 
 class StopTransaction(Message, frozen=True):
-    """§6.49. ``meter_stop`` in Wh; an omitted reason means Local."""
+    """§6.49. ``meter_stop`` in whole Wh, a fraction rounded half up; an omitted reason means
+    Local."""
 
     meter_stop: LastRegister
     timestamp: str
     transaction_id: Int
-    id_tag: Text | None = None
+    id_tag: Name | None = None
     reason: Text = "Local"
-    transaction_data: list[MeterValue] = []
+    transaction_data: list[MeterValue] = msgspec.field(default_factory=list)
 
 
-def read(payload: dict[str, Any], message: type[M]) -> M:
-    """The message in a payload. Raises BadInput with the path of what is wrong."""
-    try:
-        return msgspec.convert(payload, message)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"{message.__name__}", str(error), "what OCPP 1.6 says") from None
+class DataTransfer(Message, frozen=True):
+    """§6.15. ``data`` is a text; what other JSON a vendor sends is kept as it came."""
+
+    vendor_id: Name
+    message_id: Name | None = None
+    data: Any = None
+
+
+def read(payload: object, message: type[M]) -> M:
+    """The message in a payload. Raises BadInput with the path of what is wrong.
+
+    Integers may come as "123" or 123.0, and null for absence: chargers do that, and it is plain
+    what they mean.
+    """
+    return convert(payload, message, "OCPP 1.6")
 
 
 def time_of(text: str, path: str) -> datetime:
@@ -114,27 +128,65 @@ def time_of(text: str, path: str) -> datetime:
     return parse_time(text, path)
 
 
+def samples(meter_values: list[MeterValue], path: str) -> list[Sample]:
+    """Every sample, of whatever measurand; a signed record (format SignedData) has no value.
+
+    Raises BadInput for a time that is none. Values and units are not judged here. A list without
+    samples is no sample, and no error.
+    """
+    return [
+        _sample(held, at, f"{path}[{i}].sampledValue[{j}]")
+        for i, meter_value in enumerate(meter_values)
+        for at in [time_of(meter_value.timestamp, f"{path}[{i}].timestamp")]
+        for j, held in enumerate(meter_value.sampled_value)
+    ]
+
+
+def _sample(held: SampledValue, at: datetime, path: str) -> Sample:
+    value = text_of(held.value)
+    # OCMF says itself what it is: some send it without naming the format.
+    is_signed = value is not None and (held.format == "SignedData" or signed.is_record(value))
+    measurand = held.measurand or _REGISTER
+    # Wh is the default of energy alone; other measurands have none.
+    default = "Wh" if measurand.startswith("Energy.") else ""
+    return Sample(
+        at,
+        None if is_signed else value,
+        path,
+        measurand,
+        default if held.unit is None else held.unit,
+        0,
+        held.context or "Sample.Periodic",
+        held.phase,
+        held.location or "Outlet",
+        signed.in_text(value) if is_signed and value is not None else None,
+    )
+
+
 def registers(meter_values: list[MeterValue], path: str) -> list[Reading]:
     """The readings of the energy register: whole outlet, all phases, raw values.
 
     Signed data, single phases, the inlet's register and other measurands are not billing
-    registers. An empty list of samples is no reading, and no error.
+    registers.
     """
-    found: list[Reading] = []
-    for i, meter_value in enumerate(meter_values):
-        at = time_of(meter_value.timestamp, f"{path}[{i}].timestamp")
-        for j, sample in enumerate(meter_value.sampled_value):
-            if (
-                sample.measurand == "Energy.Active.Import.Register"
-                and sample.phase is None
-                and sample.format == "Raw"
-                and sample.location == "Outlet"
-            ):
-                where = f"{path}[{i}].sampledValue[{j}]"
-                found.append(Reading(at, register_wh(sample.value, sample.unit, where)))
-    return found
+    return [
+        Reading(sample.at, register_wh(sample.value or "", sample.unit, sample.path))
+        for sample in samples(meter_values, path)
+        if sample.measurand == _REGISTER
+        and sample.phase is None
+        and sample.signed is None
+        and sample.location == "Outlet"
+    ]
 
 
-def id_tag_info(status: str) -> dict[str, Any]:
-    """§7.27: Accepted, Blocked, Expired, Invalid or ConcurrentTx."""
-    return {"idTagInfo": {"status": status}}
+def id_tag_info(
+    status: str, *, expiry: datetime | None = None, parent: str | None = None
+) -> dict[str, Any]:
+    """§7.27: Accepted, Blocked, Expired, Invalid or ConcurrentTx; ``expiry`` is until when a charge
+    point may keep it, ``parent`` the group (20 characters at most)."""
+    info: dict[str, Any] = {"status": status}
+    if expiry is not None:
+        info["expiryDate"] = utc_text(expiry)
+    if parent is not None:
+        info["parentIdTag"] = parent
+    return {"idTagInfo": info}
