@@ -67,7 +67,7 @@ _NETWORK: dict[str, Any] = {
     "site": [
         {"id": site, "name": site.title(), "entity": "north", "time_zone": CHICAGO,
          "processor": "stripe", "tariff": tariff,
-         "charge_points": [{"id": f"{site.upper()}-1", "power_w": 22_000, "connectors": 2}], **more}
+         "charge_points": [{"id": f"{site.upper()}-1", "power_w": 30_000, "connectors": 2}], **more}
         for site, tariff, more in (
             ("plaza", "per-kwh", {"tax_percent": "9.5"}),
             ("harbour", "per-minute", {"tax_percent": "6", "jurisdiction": "harbour"}),

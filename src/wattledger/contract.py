@@ -152,3 +152,14 @@ class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
     customer_class: str = "consumer"
     exemption: str | None = None
     """Why a customer owes less tax than others: a certificate, a VAT id."""
+    idle_below_w: int | None = None
+    """Below this power a car counts as idle, whatever its status says; None: by status alone."""
+    meter_unit: str | None = None
+    """What the charge point's registers are in, whatever it says they are in."""
+    meter_keys: tuple[str, ...] = ()
+    """By which its signed values are verified."""
+    signed_required: bool = False
+    """The site's rules want billing by signed meter values: without them the session is held."""
+    display_tariff_id: str | None = None
+    display_tariff_digest: str | None = None
+    """What the charge point's display showed: an offline start is billed no more than that."""

@@ -167,7 +167,7 @@ async def test_a_stop_that_comes_late_bills_what_was_held_for_want_of_it(yard: Y
     assert await yard.rows(held) == [{"state": "held", "held_reason": "stop.missing"}]
     await yard.stop(number, T0 + HOUR, 10_000)
     assert await yard.billed() == ("billed", 10 * 40)
-    assert await yard.codes() == ["stop.late", "unplug.missing"]
+    assert await yard.codes() == ["stop.late", "stop.missing", "unplug.missing"]
 
 
 async def test_a_total_below_zero_is_held(work: Work, clock: DrivenClock) -> None:
@@ -190,3 +190,44 @@ async def test_a_total_below_zero_is_held(work: Work, clock: DrivenClock) -> Non
     [row] = await yard.rows("SELECT detail FROM anomaly")
     assert "−$1.00" in row["detail"]["why"]
     assert await yard.rows("SELECT FROM entry") == []
+
+
+async def _capped(work: Work, clock: DrivenClock, connected_at: datetime) -> Yard:
+    """Idle 0.20 a minute, 12.00 at most: an hour. Stopped at T0 + 1 h, the cable still in."""
+    config = parse(
+        whole(
+            tariff__0__elements=ELEMENTS,
+            tariff__0__caps=[{"dimension": "idle_time", "amount": "12.00"}],
+            plan__1__discount_percent="0",
+        )
+    )
+    async with work.transaction("apply") as tx:
+        await store.apply(tx.conn, versions(config), datetime(2026, 1, 1, tzinfo=UTC))
+    yard = Yard(World(work), clock)
+    _, stopped = await _charged(yard)
+    await yard.status("Finishing", stopped)
+    async with work.transaction("connected") as tx:
+        await tx.conn.execute("UPDATE charge_point_state SET connected_at = %s", (connected_at,))
+    return yard
+
+
+async def test_a_car_that_stays_is_billed_once_its_idle_costs_no_more(
+    work: Work, clock: DrivenClock
+) -> None:
+    """12.00 at 0.20 a minute are reached after 60 minutes: nobody waits a day for the unplug."""
+    yard = await _capped(work, clock, T0)
+    (row,) = await yard.rows("SELECT bill_due_at, stopped_at FROM session")
+    assert row["bill_due_at"] - row["stopped_at"] == HOUR
+    assert await yard.billed(HOUR) == ("billed", 10 * 40 + 1_200)
+    assert await yard.codes() == []
+    (fact,) = await yard.rows("SELECT at, detail FROM session_fact WHERE kind = 'unplug'")
+    assert (fact["at"], fact["detail"]["still_there"]) == (T0 + 2 * HOUR, True)
+
+
+async def test_a_link_that_was_lost_after_the_stop_proves_no_idle(
+    work: Work, clock: DrivenClock
+) -> None:
+    """It came back after the stop and has said nothing of the connector since."""
+    yard = await _capped(work, clock, T0 + HOUR + 30 * MINUTE)
+    assert await yard.billed(HOUR) == ("billed", 10 * 40)
+    assert await yard.codes() == ["unplug.missing"]

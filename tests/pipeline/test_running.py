@@ -12,7 +12,7 @@ from test_end import HOUR, MINUTE, T0, Yard, yard
 from wattledger.contract import Contract
 from wattledger.entitlements import Snapshot
 from wattledger.errors import CantPrice
-from wattledger.pipeline import running
+from wattledger.pipeline import ceiling
 from wattledger.pipeline import start as starting
 
 __all__ = ["yard"]
@@ -43,12 +43,12 @@ async def over_it(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> Yard:
     async def over(tx: object, world: object, policies: object, row: object) -> bool:
         return True
 
-    monkeypatch.setattr(running, "_over_the_ceiling", over)
+    monkeypatch.setattr(ceiling, "_over_the_ceiling", over)
     return yard
 
 
 async def _as_card(yard: Yard) -> int:
-    def held(snapshot: Snapshot, contract: Contract, *, offline: bool) -> Contract:
+    def held(snapshot: Snapshot, contract: Contract) -> Contract:
         return msgspec.structs.replace(contract, hold_minor=2_500)
 
     with mock.patch.object(starting, "_with_hold", held):
@@ -82,7 +82,7 @@ async def test_readings_stay_where_the_ceiling_can_not_be_priced(
     async def fails(tx: object, world: object, policies: object, row: object) -> bool:
         raise CantPrice("no_tariff_component", "nothing applies")
 
-    monkeypatch.setattr(running, "_over_the_ceiling", fails)
+    monkeypatch.setattr(ceiling, "_over_the_ceiling", fails)
     number = await _as_card(yard)
     for n in (1, 2):
         await yard.meter(number, T0 + n * MINUTE, n)

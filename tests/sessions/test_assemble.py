@@ -22,7 +22,8 @@ IDLE = Fact("status", _at(40), activity=Activity.VEHICLE_IDLE)
 
 
 def _assemble(*facts: Fact, idle: bool = True) -> Delivery | Anomaly:
-    return assemble("ses_1", "UTC", facts, idle_after_stop=idle)
+    found = assemble("ses_1", "UTC", facts, idle_after_stop=idle)
+    return found.delivery or found.held  # type: ignore[return-value]
 
 
 def _delivery(*facts: Fact, idle: bool = True) -> Delivery:
@@ -113,3 +114,16 @@ def test_a_fault_after_the_stop_is_the_chargers_until_it_says_otherwise() -> Non
     before = Fact("status", _at(50), activity=Activity.CHARGER_PAUSE)
     found = _delivery(START, before, STOP, Fact("unplug", _at(75)))
     assert found.changes[1:] == (Change(_at(50), Activity.CHARGER_PAUSE),)
+
+
+def test_what_was_read_between_does_not_stand_against_a_persons_ends() -> None:
+    """9,000 Wh were read on the way, and a person says 8,500 at the stop: 8,400 Wh, no reading."""
+    read = (START, Fact("meter", _at(30), 9_000), Fact("stop", _at(60), 50))
+    held = _assemble(*read)
+    assert isinstance(held, Anomaly)
+    found = _delivery(
+        *read,
+        Fact("correct_start", T0, 100, origin="person"),
+        Fact("correct_stop", _at(60), 8_500, origin="person"),
+    )
+    assert [r.register_wh for r in found.readings] == [100, 8_500]

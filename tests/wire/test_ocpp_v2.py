@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattledger.errors import BadInput, Malformed
+from wattledger.wire.numbers import CLOCK_NEVER_SET
 from wattledger.wire.ocpp import costmsg, frames, v2, v2_sent, v16, v21
 from wattledger.wire.ocpp.reading import Message
 from wattledger.wire.ocpp.samples import Sample, Signed
@@ -129,8 +130,9 @@ def test_samples_keep_what_was_sent() -> None:
         Sample(AT, "3", f"{path}[2]"),
     ]  # fmt: skip
     assert v2.samples(_event(meterValue=[]).values, "m") == []
-    with pytest.raises(BadInput, match=r"m\[0\].timestamp"):
-        v2.samples([v2.MeterValue("2026-11-02T12:00:00")], "m")
+    noon, dusk = (v2.time_of(f"2026-11-02T{hour}:00:00") for hour in (12, 18))
+    assert noon < dusk < CLOCK_NEVER_SET
+    assert v2.time_of("noon") < noon
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from wattledger.entitlements.model import (
     SiteTax,
 )
 from wattledger.entitlements.offers import for_payer, for_place
+from wattledger.entitlements.proxies import check_proxies
 from wattledger.errors import BadInput
 from wattledger.money import parse_minor
 from wattledger.section import check_known, check_percent
@@ -79,6 +80,7 @@ def check_entitlements(config: Configuration) -> None:
     """Raises BadInput with the path of the first thing that can't be meant."""
     for i, site in enumerate(config.site):
         _check_taxes(f"$.site[{i}]", site)
+        check_proxies(f"$.site[{i}]", site)
     for i, plan in enumerate(config.plan):
         _check_plan(config, f"$.plan[{i}]", plan)
     for i, account in enumerate(config.account):

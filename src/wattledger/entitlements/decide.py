@@ -23,6 +23,7 @@ from wattledger.entitlements.directory import Snapshot
 from wattledger.entitlements.model import Account, ChargePoint, Plan, RouteFee, Site
 from wattledger.entitlements.offers import Asked
 from wattledger.entitlements.taxation import Buyer, taxes_of
+from wattledger.tariffs.jurisdictions import value_of
 from wattledger.tariffs.model import Dimension
 
 
@@ -48,8 +49,8 @@ def decide(
     asked = None
     if place is not None:
         asked = _asked(place, plan, route, connector_id, at or now)
-    reason = _reason(snapshot, account, plan, asked)
     choice = offers.choose(snapshot, asked) if asked else None
+    reason = _reason(snapshot, account, plan, asked, choice)
     return Decision(
         accepted=reason is Reason.ACCEPTED,
         reason=reason,
@@ -76,7 +77,11 @@ def _asked(
 
 
 def _reason(
-    snapshot: Snapshot, account: Account | None, plan: Plan | None, asked: Asked | None
+    snapshot: Snapshot,
+    account: Account | None,
+    plan: Plan | None,
+    asked: Asked | None,
+    choice: offers.Choice | None,
 ) -> Reason:
     if asked is None:
         return Reason.UNKNOWN_LOCATION
@@ -88,7 +93,7 @@ def _reason(
         account.payment_method is None or asked.site.processor is None
     ):
         return Reason.NO_PAYMENT_METHOD
-    if not offers.can_choose(snapshot, asked):
+    if choice is None and not offers.can_choose(snapshot, asked):
         return Reason.NO_TARIFF
     return Reason.ACCEPTED
 
@@ -143,6 +148,10 @@ def make_contract(
         customer=account.customer if account and chosen is Route.CARD else None,
         shortfall=snapshot.policies.refused_energy,
         power_w=point.power_w,
+        idle_below_w=snapshot.policies.idle_below_w,
+        meter_unit=point.meter_unit,
+        meter_keys=point.meter_keys,
+        signed_required=_signed_required(snapshot, asked),
         refused=None if decision.accepted else decision.reason,
         choice=choice.said,
     )
@@ -168,6 +177,17 @@ def _with_terms(
         customer_class=buyer.customer.value,
         exemption=buyer.exemption,
     )
+
+
+def _signed_required(snapshot: Snapshot, asked: Asked) -> bool:
+    """Whether the site, or a rule of its jurisdiction that is sure, wants signed meter values."""
+    site = asked.site
+    if site.signed_values is not None:
+        return site.signed_values
+    rules = snapshot.rules.rules_for(
+        site.jurisdiction, asked.local.date(), asked.point.power_w, site.programmes
+    )
+    return value_of([rule for rule in rules if rule.enforced], "signed_meter") is True
 
 
 def _discounts(plan: Plan | None, site: Site) -> tuple[DiscountTerm, ...]:

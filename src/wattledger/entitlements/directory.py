@@ -127,6 +127,10 @@ class Snapshot:
         """Where a charge point stands."""
         return self._by_charge_point.get(charge_point_id)
 
+    def site(self, site_id: str) -> Site | None:
+        """A site by id."""
+        return self.get("site", site_id, Site)
+
     def plan(self, plan_id: str) -> Plan | None:
         """A plan by id."""
         return self.get("plan", plan_id, Plan)

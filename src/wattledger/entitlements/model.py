@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,6 +22,31 @@ class Entity(Section, frozen=True):
     time_zone: str
 
 
+Interval = Literal[0, 60, 300, 600, 900, 1800, 3600]
+"""Seconds that divide a day; 0 is off."""
+
+
+PLACE = "{charge_point_id}"
+"""Stands in a CPMS's URL for the charge point's id."""
+
+
+class Proxy(Section, frozen=True):
+    """The CPMS that charge points belong to: we stand between it and them (docs/ocpp.md)."""
+
+    url: str
+    """``wss://cpms.example/ocpp/{charge_point_id}``"""
+    authorize: Literal["cpms", "wattledger", "both"] = "cpms"
+    """Whose decision about a token the charge point is told; ``both``: both have to accept it."""
+    commands: bool = False
+    """Whether we may stop transactions, beside the CPMS."""
+    user: str | None = None
+    """With ``password_env``; none: the charge point's id."""
+    password_env: str | None = None
+    """The password for the CPMS; none: what the charge point came with is passed on."""
+    answer_within_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 30
+    """A transaction message that the CPMS does not answer for so long: it is away."""
+
+
 class ChargePoint(Section, frozen=True):
     """A charge point of a site. ``auth`` is the hash that ``wattledger hash-password`` prints."""
 
@@ -28,6 +54,14 @@ class ChargePoint(Section, frozen=True):
     power_w: int
     auth: str | None = None
     connectors: int = 1
+    meter_unit: Literal["Wh", "kWh"] | None = None
+    """What its registers are in, where it says something else or nothing: an override, no guess."""
+    meter_keys: tuple[str, ...] = ()
+    """Public keys of its meters, as text: signed values are verified by these."""
+    proxy: Proxy | bool | None = None
+    """Its CPMS; none: its site's; ``false``: it has none, whatever its site has."""
+    california_pricing: bool | None = None
+    """Whether it understands the OCA's pricing messages; None: as the site's others do."""
 
 
 class SiteTax(Section, frozen=True):
@@ -69,9 +103,30 @@ class Site(Section, frozen=True):
     charge_points: tuple[ChargePoint, ...] = ()
     jurisdiction: str | None = None
     """Whose rules its prices have to pass: "US-CA". None: nobody's."""
+    display_tariff: str | None = None
+    """What its displays show beforehand (OCPP's default price); none: ``tariff``. A session that
+    was started offline is billed no more than this."""
+    signed_values: bool | None = None
+    """Whether sessions are billed by signed meter values only; None: as its jurisdiction says."""
+    show_cost: bool = True
+    """Whether its charge points are told what a session costs, while it runs and at its end."""
+    california_pricing: bool = False
+    """Whether its charge points understand the OCA's pricing messages (1.6, 2.0.1)."""
     programmes: tuple[str, ...] = ()
     """Programmes with rules of their own that it takes part in: "US-NEVI"."""
     tax: tuple[SiteTax, ...] = ()
+    meter_interval_s: Interval | None = None
+    """As the policy, for this site; None: as the policy says."""
+    local_list: bool = False
+    """Whether its charge points get the tokens that they may accept while they are offline."""
+    proxy: Proxy | None = None
+    """The CPMS that its charge points belong to; none: us."""
+
+    def proxy_of(self, point: ChargePoint) -> Proxy | None:
+        """The CPMS of one of its charge points."""
+        if point.proxy is None:
+            return self.proxy
+        return point.proxy if isinstance(point.proxy, Proxy) else None
 
     @property
     def taxes(self) -> tuple[SiteTax, ...]:
@@ -190,5 +245,35 @@ class Policies(Section, frozen=True):
     """Energy delivered to a refused token."""
     sample_interval_s: Positive = 1800
     """What a charge point can deliver unseen: the ceiling leaves room for it."""
+    silence_limit_s: Positive = 86_400
+    """A running session that is not heard of for so long is taken to be over."""
+    late_stop_wait_s: Annotated[int, msgspec.Meta(ge=0, le=604_800)] = 3_600
+    """Where a session is over and its stop was not told, we wait this long for it, and for events
+    that are missing."""
+    adjust_up: Literal["waive", "debt"] = "waive"
+    """What late data add to a session that a card has paid: it is waived, or owed by its account. A
+    guest never owes it."""
+    adjust_up_least_minor: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """With ``adjust_up = "debt"``: what is less than this is waived all the same."""
+    idle_below_w: Positive | None = None
+    """Below this power a car that is said to charge counts as idle; none: by status alone."""
+    meter_interval_s: Interval = 900
+    """How often charge points send what they measure; on the clock often enough besides for every
+    boundary of their tariffs. 0: their own settings are left alone."""
     reconcile_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 2
     """The hour of the entity's day at which the processor is read and everything is matched."""
+
+    @property
+    def silence(self) -> timedelta:
+        """``silence_limit_s``"""
+        return timedelta(seconds=self.silence_limit_s)
+
+    @property
+    def settle_window(self) -> timedelta:
+        """``settle_window_s``"""
+        return timedelta(seconds=self.settle_window_s)
+
+    @property
+    def late_stop_wait(self) -> timedelta:
+        """``late_stop_wait_s``"""
+        return timedelta(seconds=self.late_stop_wait_s)

@@ -26,7 +26,11 @@ async def agenda(conn: AsyncConnection[dict[str, Any]], now: datetime, lanes: li
         "   WHERE state NOT IN ('done', 'rejected')"
         "   AND (kind NOT LIKE 'ocpp.%%' OR lane = ANY(%(lanes)s))),"
         " item AS (SELECT due_at FROM open_effect UNION ALL"
-        "   SELECT bill_due_at FROM session WHERE state = 'ended')"
+        "   SELECT bill_due_at FROM session WHERE state = 'ended' UNION ALL"
+        "   SELECT adjust_due_at FROM session WHERE adjust_due_at IS NOT NULL"
+        "     AND state IN ('billed', 'free', 'adjusted') UNION ALL"
+        "   SELECT check_due_at FROM session WHERE state = 'open' AND check_due_at IS NOT NULL"
+        "   UNION ALL SELECT due_at FROM transaction_wait)"
         " SELECT count(*) FILTER (WHERE due_at <= %(now)s) AS due,"
         " min(due_at) FILTER (WHERE due_at > %(now)s) AS next_due_at FROM item",
         {"now": now, "lanes": lanes},

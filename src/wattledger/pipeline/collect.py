@@ -16,12 +16,14 @@ from wattledger.ledger import store as ledger
 from wattledger.payments import plan
 from wattledger.payments import store as payments
 from wattledger.payments.store import Payment
-from wattledger.pipeline import running
+from wattledger.pipeline import commands
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
 
 # What the processor says of a capture whose hold is no more.
 _GONE = frozenset({"canceled", "charge_expired_for_capture"})
+# The states of a part that move something in the ledger.
+_BOOKS = {"debt": entries.debt, "waived": entries.waiver, "refund_due": entries.refund_due}
 
 
 async def capture(tx: Transaction, payment: Payment, amount_minor: int) -> None:
@@ -64,8 +66,8 @@ async def owe(
     state: str,
     amount_minor: int,
 ) -> None:
-    """Book a part that nobody pays now: a debt of the driver, or a waiver of ours."""
-    book = {"debt": entries.debt, "waived": entries.waiver}.get(state)
+    """Book a part that nobody pays now: a debt of the driver, a waiver of ours, money due back."""
+    book = _BOOKS.get(state)
     if book is not None:
         entry = book(entity_id, part_id, on, currency, route, amount_minor)
         await ledger.book(tx.conn, entry, tx.now)
@@ -119,7 +121,7 @@ async def hold_refused(tx: Transaction, effect: Effect, response: dict[str, Any]
         )
     row = await sessions.get(tx.conn, payment.session_id)
     if row is not None and row.state == "open":
-        await running.remote_stop(tx, row, "hold_declined")
+        await commands.remote_stop(tx, row, "hold_declined")
     await _collect_pending(tx, payment)
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ingest import anomalies
-from wattledger.pipeline.running import remote_stop
+from wattledger.pipeline.commands import remote_stop
 from wattledger.sessions import store as sessions
 
 # The next look is a day away, and a little more where it is late.

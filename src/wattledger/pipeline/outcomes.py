@@ -11,7 +11,7 @@ from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Re
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ingest import anomalies
-from wattledger.pipeline import collect, lapse, settle
+from wattledger.pipeline import collect, commands, lapse, settle, shown_2, unheard
 from wattledger.pipeline.reconcile import reconcile
 from wattledger.pipeline.world import World
 
@@ -22,7 +22,8 @@ STEP_OF = {
     "stripe.release": "released",
     "stripe.read": "settle",
     "webhook.deliver": "delivered",
-    "ocpp.remote_stop": "commanded",
+    shown_2.DUE: "shown",
+    **{f"ocpp.{name}": "commanded" for name in commands.KINDS},
 }
 _DONE = {
     "stripe.hold": collect.hold_done,
@@ -52,7 +53,9 @@ async def take(world: World, effect: Effect, outcome: Outcome) -> None:
     async with world.work.transaction(STEP_OF[effect.kind], now=now) as tx:
         if isinstance(outcome, Done):
             await effects.settle(tx.conn, effect, "done", outcome.response, tx.now)
-            await _done(tx, snapshot, effect, outcome.response)
+            await _done(tx, world, snapshot, effect, outcome.response)
+            if effect.kind == shown_2.DUE:
+                await shown_2.due(tx, world, effect.subject)
         elif isinstance(outcome, Rejected):
             await _rejected(tx, effect, outcome.response)
         elif isinstance(outcome, NewAttempt):
@@ -73,11 +76,15 @@ async def set_aside(world: World, effect: Effect, why: str) -> None:
 
 
 async def _done(
-    tx: Transaction, snapshot: Snapshot, effect: Effect, response: dict[str, Any]
+    tx: Transaction, world: World, snapshot: Snapshot, effect: Effect, response: dict[str, Any]
 ) -> None:
     if effect.kind == "stripe.read":
         await settle.read_done(tx, snapshot, effect, response)
         await lapse.mind(tx, snapshot)
+    elif effect.kind == "ocpp.get_transaction_status":
+        await unheard.status_answered(tx, world, snapshot.policies, effect.subject, response)
+    elif effect.kind == "ocpp.configure":
+        await commands.settings_answered(tx, effect, response)
     elif effect.kind in _DONE:
         await _DONE[effect.kind](tx, effect, response)
 
@@ -86,6 +93,8 @@ async def _rejected(tx: Transaction, effect: Effect, response: dict[str, Any]) -
     await effects.settle(tx.conn, effect, "rejected", response, tx.now)
     if effect.kind in _REFUSED:
         await _REFUSED[effect.kind](tx, effect, response)
+    elif effect.kind.startswith("ocpp."):
+        await commands.refused(tx, effect, response)
     else:
         await anomalies.record(
             tx.conn, at=tx.now, code=f"{effect.kind}.refused", subject=effect.subject,

@@ -1,37 +1,72 @@
-"""Step start: the session, its contract and its hold, in one transaction before the answer."""
+"""Opening a session: the session, its contract and its hold, in one transaction before the answer.
+
+Every version of OCPP and the proxy open sessions here; ``start`` is the step of a 1.6
+StartTransaction.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 
+from wattledger.clock import utc_text
 from wattledger.contract import Contract, Reason, Route
 from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot, decide, make_contract
+from wattledger.entitlements.model import Policies
 from wattledger.ids import derive
 from wattledger.ingest import anomalies
 from wattledger.payments import store as payments
 from wattledger.payments.model import Processor, hold_minor
-from wattledger.pipeline import clocks
+from wattledger.pipeline import clocks, shown
 from wattledger.pipeline.authorize import record
+from wattledger.pipeline.clocks import Heard
 from wattledger.pipeline.end import close_predecessors
 from wattledger.pipeline.world import World
-from wattledger.sessions import from_ocpp16
+from wattledger.sessions import Fact, from_ocpp16, lookup
 from wattledger.sessions import store as sessions
+from wattledger.wire.numbers import device_text
 from wattledger.wire.ocpp import v16
-
-# A start that reaches us this much later than the device's clock says was made offline.
-OFFLINE_AFTER = timedelta(minutes=5)
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The answer to StartTransaction."""
+    """What a start came to: the id it gets in 1.6, and whether the token may charge."""
 
     transaction_id: int
     reason: Reason
+    session_id: str | None = None
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What is known of a session when it starts. ``connector_id`` 0: not yet which; registers in
+    Wh; ``offline`` is the charge point's word, where its version has one."""
+
+    session_id: str
+    source: str
+    charge_point_id: str
+    connector_id: int
+    token: str
+    heard: Heard
+    meter_start_wh: int | None
+    transaction_ref: str | None = None
+    offline: bool = False
+    action: str = "StartTransaction"
+    refused: Reason | None = None
+    """Somebody else has refused the token, whose word counts: whatever our own decision is."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """The configuration at the session's start, and the policies of now."""
+
+    snapshot: Snapshot
+    policies: Policies
+
+
+async def terms_at(world: World, heard: Heard) -> Terms:
+    """Taken before the step's transaction begins: a step never waits for two connections."""
+    return Terms(await world.snapshot(heard.at), (await world.snapshot(world.now)).policies)
 
 
 async def start(world: World, charge_point_id: str, message: v16.StartTransaction) -> Started:
@@ -40,51 +75,112 @@ async def start(world: World, charge_point_id: str, message: v16.StartTransactio
 
     The same start again gets the same transaction id and changes nothing.
     """
-    said = v16.time_of(message.timestamp, "StartTransaction.timestamp")
+    said = v16.time_of(message.timestamp)
     now = world.now
-    at = clocks.believed(said, now)
-    policies = (await world.snapshot(now)).policies
-    snapshot = await world.snapshot(at)
-    connector_id = message.connector_id
-    decision = decide(
-        snapshot, message.id_tag, charge_point_id, now, at=at, connector_id=connector_id
-    )
+    heard = clocks.hear(said, now, world.device_clocks.offset(charge_point_id))
     session_id = from_ocpp16.session_id(charge_point_id, message, said)
+    opening = Opening(
+        session_id, "ocpp1.6", charge_point_id, message.connector_id, message.id_tag, heard,
+        from_ocpp16.first_register(message),
+    )  # fmt: skip
+    terms = await terms_at(world, heard)
     async with world.work.transaction("start", now=now) as tx:
-        known = await sessions.get(tx.conn, session_id)
-        if known is not None and known.transaction_id is not None:
-            return Started(known.transaction_id, known.contract.refused or Reason.ACCEPTED)
-        await record(tx, decision, charge_point_id, "start")
-        try:
-            contract = make_contract(
-                snapshot, decision, charge_point_id, as_of=at, known_at=now,
-                connector_id=connector_id,
-            )  # fmt: skip
-        except LookupError as error:
-            return await _without_contract(tx, charge_point_id, session_id, message, str(error))
-        contract = _with_hold(snapshot, contract, offline=now - at > OFFLINE_AFTER)
-        await close_predecessors(tx, world, policies, charge_point_id, message.connector_id, at)
-        transaction_id = await sessions.add(
-            tx.conn, session_id=session_id, charge_point_id=charge_point_id,
-            connector_id=message.connector_id, source="ocpp1.6", token=message.id_tag,
-            contract=contract, started_at=at, meter_start_wh=message.meter_start,
-        )  # fmt: skip
-        assert transaction_id is not None, "it was not there a statement ago, in this transaction"
-        detail = await clocks.shown(tx, charge_point_id, "StartTransaction", session_id, said)
-        await sessions.add_facts(
-            tx.conn, session_id, [from_ocpp16.start(session_id, message, at)], received_at=now,
-            detail=detail,
-        )  # fmt: skip
-        await add_hold(tx, session_id, contract)
-        return Started(transaction_id, decision.reason)
+        fact = from_ocpp16.start(session_id, message, heard.at)
+        started = await open_session(tx, world, terms, opening, [fact])
+        await shown.started(tx, world, started.session_id)
+        return started
 
 
-def _with_hold(snapshot: Snapshot, contract: Contract, *, offline: bool) -> Contract:
+async def open_session(
+    tx: Transaction, world: World, terms: Terms, opening: Opening, facts: list[tuple[Fact, str]]
+) -> Started:
+    """The session with its first facts; met again, what was answered then."""
+    session_id, at = opening.session_id, opening.heard.at
+    known = await sessions.get(tx.conn, session_id)
+    if known is not None and known.state != "open" and opening.heard.wrong:
+        # A clock that begins anew says the same time again: this is another start.
+        session_id = derive("ses", session_id, utc_text(tx.now))
+        opening = msgspec.structs.replace(opening, session_id=session_id)
+        facts = [(fact, derive("fct", session_id, key)) for fact, key in facts]
+        known = None
+    if known is not None and known.transaction_id is not None:
+        reason = known.contract.refused or Reason.ACCEPTED
+        return Started(known.transaction_id, reason, session_id)
+    connector_id = opening.connector_id or None
+    decision = decide(
+        terms.snapshot, opening.token, opening.charge_point_id, tx.now, at=at,
+        connector_id=connector_id,
+    )  # fmt: skip
+    if opening.refused is not None and decision.accepted:
+        decision = msgspec.structs.replace(decision, accepted=False, reason=opening.refused)
+    await record(tx, decision, opening.charge_point_id, "start")
+    try:
+        contract = make_contract(
+            terms.snapshot, decision, opening.charge_point_id, as_of=at, known_at=tx.now,
+            connector_id=connector_id,
+        )  # fmt: skip
+    except LookupError as error:
+        return await _without_contract(tx, opening, str(error))
+    offline = opening.offline or tx.now - at > clocks.LIVE_WITHIN
+    contract = _with_display(terms.snapshot, _with_hold(terms.snapshot, contract), offline=offline)
+    if connector_id is not None:
+        before = await lookup.last_on_connector(tx.conn, opening.charge_point_id, connector_id, at)
+        await close_predecessors(
+            tx, world, terms.policies, opening.charge_point_id, connector_id, at
+        )
+        await _continuity(tx, opening, before)
+    transaction_id = await sessions.add(
+        tx.conn, session_id=session_id, charge_point_id=opening.charge_point_id,
+        connector_id=opening.connector_id, source=opening.source, token=opening.token,
+        contract=contract, started_at=at, meter_start_wh=opening.meter_start_wh,
+        transaction_ref=opening.transaction_ref, check_due_at=tx.now + terms.policies.silence,
+    )  # fmt: skip
+    assert transaction_id is not None, "it was not there a statement ago, in this transaction"
+    detail = await clocks.shown(
+        tx, opening.charge_point_id, opening.action, session_id, opening.heard
+    )
+    await sessions.add_facts(tx.conn, session_id, facts, received_at=tx.now, detail=detail)
+    await add_hold(tx, session_id, contract)
+    return Started(transaction_id, decision.reason, session_id)
+
+
+async def _continuity(tx: Transaction, opening: Opening, before: lookup.Before | None) -> None:
+    """The register goes on where the session before it left it (R8, 1.6 errata 3.77): else energy
+    was delivered that nobody told us of, or is told twice. A meter that begins at zero with each
+    session can't be asked."""
+    start_wh = opening.meter_start_wh
+    if before is None or not start_wh or not before.meter_stop_wh:
+        return
+    moved_wh = start_wh - before.meter_stop_wh
+    if moved_wh == 0 or before.meter_start_wh == 0:
+        return
+    await anomalies.record(
+        tx.conn, at=tx.now, code="register.moved" if moved_wh > 0 else "register.overlap",
+        subject=opening.session_id,
+        detail={"before": before.id, "it_stopped_at_wh": before.meter_stop_wh,
+                "this_started_at_wh": start_wh, "energy_wh": moved_wh},
+        cause="start",
+    )  # fmt: skip
+
+
+def _with_hold(snapshot: Snapshot, contract: Contract) -> Contract:
     size = 0
     if contract.route is Route.CARD and contract.processor_id:
         processor = snapshot.get("processor", contract.processor_id, Processor)
         size = hold_minor(processor, contract.power_w, contract.currency) if processor else 0
-    return msgspec.structs.replace(contract, hold_minor=size, offline=offline)
+    return msgspec.structs.replace(contract, hold_minor=size)
+
+
+def _with_display(snapshot: Snapshot, contract: Contract, *, offline: bool) -> Contract:
+    """An offline start is marked, with what the display showed: more than that nobody agreed to."""
+    place = snapshot.site(contract.site_id)
+    shown = place and (place.display_tariff or place.tariff)
+    digest = snapshot.digest("tariff", shown) if shown else None
+    if not offline or digest is None:
+        return msgspec.structs.replace(contract, offline=offline)
+    return msgspec.structs.replace(
+        contract, offline=True, display_tariff_id=shown, display_tariff_digest=digest
+    )
 
 
 async def add_hold(tx: Transaction, session_id: str, contract: Contract) -> None:
@@ -134,21 +230,15 @@ async def add_hold(tx: Transaction, session_id: str, contract: Contract) -> None
     )
 
 
-async def _without_contract(
-    tx: Transaction,
-    charge_point_id: str,
-    session_id: str,
-    message: v16.StartTransaction,
-    why: str,
-) -> Started:
+async def _without_contract(tx: Transaction, opening: Opening, why: str) -> Started:
     """Nothing is in force to contract by: answered, refused, and shown to a person."""
     await anomalies.record(
         tx.conn,
         at=tx.now,
         code="contract.missing",
-        subject=charge_point_id,
-        detail={"why": why, "token": message.id_tag, "timestamp": message.timestamp},
-        cause=session_id,
+        subject=opening.charge_point_id,
+        detail={"why": why, "token": opening.token, "timestamp": device_text(opening.heard.said)},
+        cause=opening.session_id,
     )
     cursor = await tx.conn.execute("SELECT nextval('transaction_number') AS id")
     row = await cursor.fetchone()

@@ -14,6 +14,7 @@ from wattledger.db import versions
 from wattledger.db.connect import Pool
 from wattledger.db.work import Work
 from wattledger.entitlements import Directory, Snapshot
+from wattledger.pipeline.clocks import ClockWatch
 from wattledger.tariffs import Tariff, read_tariff
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ class World:
         self._directory = Directory([])
         self._confirmed_at_s = time.monotonic() - STALE_AFTER_S
         self._tariffs: dict[str, Tariff] = {}
+        self.device_clocks = ClockWatch()
+        # What charge points were told of their upkeep, and have answered (pipeline.upkeep).
+        self.told: dict[str, str] = {}
 
     @property
     def now(self) -> datetime:
@@ -49,6 +53,10 @@ class World:
             async with self._refreshing:
                 if self._is_stale():  # whoever waited finds it done
                     await self.refresh()
+        return self._directory.at(at)
+
+    def known(self, at: datetime) -> Snapshot:
+        """The same as it is in memory, for a step that took its snapshot before it began."""
         return self._directory.at(at)
 
     async def refresh(self) -> None:

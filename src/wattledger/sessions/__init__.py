@@ -6,7 +6,10 @@ is an Anomaly with a code, never a guess. Does not guarantee completeness: a los
 be seen, only a register that moved between two sessions.
 """
 
-from wattledger.sessions.assemble import Anomaly, Fact, assemble
+from wattledger.sessions.assemble import Anomaly, Assembled, Fact, MeterRules, assemble
 from wattledger.sessions.model import Activity, Change, Delivery, Reading
 
-__all__ = ["Activity", "Anomaly", "Change", "Delivery", "Fact", "Reading", "assemble"]
+__all__ = [
+    "Activity", "Anomaly", "Assembled", "Change", "Delivery", "Fact", "MeterRules", "Reading",
+    "assemble",
+]  # fmt: skip

@@ -4,127 +4,125 @@ came."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from itertools import pairwise
+from datetime import datetime, timedelta
 
 import msgspec
 
+from wattledger.sessions import activity, registers
+from wattledger.sessions.facts import Anomaly, Fact, MeterRules, place
 from wattledger.sessions.model import Activity, Change, Delivery, Reading
 
+__all__ = ["Anomaly", "Assembled", "Fact", "MeterRules", "assemble"]
 
-class Fact(msgspec.Struct, frozen=True):
-    """One thing a charge point or another system said about a session."""
-
-    kind: str  # 'start', 'meter', 'status', 'stop', 'unplug'
-    at: datetime
-    register_wh: int | None = None
-    activity: Activity | None = None
+_DOUBT_AFTER_S = 300
+_NO_RULES = MeterRules()
+_SECOND = timedelta(seconds=1)
 
 
-class Anomaly(msgspec.Struct, frozen=True):
-    """Why a session can't be billed as it stands; ``code`` is what it is held for."""
+class Assembled(msgspec.Struct, frozen=True):
+    """A delivery, or what it is ``held`` for; ``notes`` is what was mended or left out on the
+    way, for a person to see: it holds nothing."""
 
-    code: str
-    message: str
+    delivery: Delivery | None = None
+    held: Anomaly | None = None
+    notes: tuple[Anomaly, ...] = ()
 
 
 def assemble(
-    session_id: str, time_zone: str, facts: Sequence[Fact], *, idle_after_stop: bool
-) -> Delivery | Anomaly:
+    session_id: str,
+    time_zone: str,
+    facts: Sequence[Fact],
+    *,
+    idle_after_stop: bool,
+    rules: MeterRules = _NO_RULES,
+) -> Assembled:
     """The delivery these facts describe, or why they describe none.
 
     The register at the stop is the last one: periodic readings that a charge point stamps
-    after it are ignored. Without a stop the delivery runs to the last reading.
+    after it are ignored. Without a stop the delivery runs to the last reading. What a person
+    corrected counts before all that was read.
     """
-    ordered = sorted(facts, key=_place)
-    start = next((f for f in ordered if f.kind == "start"), None)
-    stop = next((f for f in ordered if f.kind == "stop"), None)
-    if start is None or start.register_wh is None:
-        return Anomaly("start.missing", "no start with a register reading is known")
+    ordered = sorted(facts, key=place)
+    start = _edge(facts, ordered, "start")
+    stop = _edge(facts, ordered, "stop")
+    if start is None or not _was_read(ordered, start):
+        return _held("start.missing", "no start with a register reading is known")
     end_at = stop.at if stop else max(f.at for f in ordered)
     if end_at < start.at:
-        return Anomaly("stop.before_start", f"stopped {end_at}, started {start.at}")
-    readings = _readings(start, stop, ordered, end_at)
-    fallen = _fallen(readings)
-    if fallen is not None:
-        return fallen
+        return _held("stop.before_start", f"stopped {end_at}, started {start.at}")
+    believed = _believed(ordered, start, stop)
+    found = registers.readings(start, stop, believed, end_at, rules)
+    by_person = stop is not None and start.origin == stop.origin == "person"
+    if found.held is not None and by_person:
+        # Both ends are a person's word: what was read between can't stand against them.
+        found = registers.readings(start, stop, [], end_at, rules)
+    if found.held is not None:
+        return Assembled(held=found.held, notes=found.notes)
     unplug = next((f for f in ordered if f.kind == "unplug" and f.at >= end_at), None)
     ended_at = unplug.at if unplug and idle_after_stop else end_at
-    return Delivery(
+    said = activity.changes(start, ordered, end_at, ended_at)
+    changes, doubts = activity.checked(said, found.readings, rules)
+    notes = (*found.notes, *doubts)
+    if not by_person:
+        doubt = _too_little(found.readings, changes, end_at, rules)
+        if doubt is not None:
+            return Assembled(held=doubt, notes=notes)
+    delivery = Delivery(
         session_id=session_id,
         time_zone=time_zone,
         started_at=start.at,
         ended_at=ended_at,
-        readings=tuple(readings),
-        changes=tuple(_changes(start, ordered, end_at, ended_at)),
+        readings=found.readings,
+        changes=tuple(changes),
+        max_power_w=rules.power_w or None,
+    )
+    return Assembled(delivery, notes=notes)
+
+
+def _was_read(ordered: Sequence[Fact], start: Fact) -> bool:
+    """Whether there is a register to begin with; a stop's alone is none."""
+    if start.register_wh is not None:
+        return True
+    return any(f.kind == "meter" and f.register_wh is not None for f in ordered)
+
+
+def _edge(facts: Sequence[Fact], ordered: Sequence[Fact], kind: str) -> Fact | None:
+    """The start or the stop: a person's last word, else the first that was told."""
+    by_person = [fact for fact in facts if fact.kind == f"correct_{kind}"]
+    if by_person:
+        return msgspec.structs.replace(by_person[-1], origin="person")
+    return next((fact for fact in ordered if fact.kind == kind), None)
+
+
+def _believed(ordered: Sequence[Fact], start: Fact, stop: Fact | None) -> list[Fact]:
+    """Where a person gave the register of an end, nothing else that was read there counts."""
+    left_out: set[str] = set()
+    for edge, origins in ((start, ("signed_begin", "begin")), (stop, ("signed_end", "end"))):
+        if edge is not None and edge.origin == "person":
+            left_out.update(origins)
+    return [fact for fact in ordered if fact.origin not in left_out]
+
+
+def _too_little(
+    readings: Sequence[Reading], changes: Sequence[Change], end_at: datetime, rules: MeterRules
+) -> Anomaly | None:
+    """Less than a thousandth of what could have flowed while it charged: kWh told as Wh (R6)."""
+    energy_wh = readings[-1].register_wh - readings[0].register_wh
+    charged_s = 0
+    for i, change in enumerate(changes):
+        until = changes[i + 1].at if i + 1 < len(changes) else end_at
+        if change.activity is Activity.CHARGING:
+            charged_s += max(timedelta(0), min(until, end_at) - change.at) // _SECOND
+    if not rules.power_w or energy_wh <= 0 or charged_s < _DOUBT_AFTER_S:
+        return None
+    if energy_wh * 3_600_000 >= rules.power_w * charged_s:
+        return None
+    return Anomaly(
+        "unit.doubtful",
+        f"{energy_wh} Wh in {charged_s} s of charging at {rules.power_w} W: less than a thousandth"
+        " of what could have flowed; kWh may have been told as Wh",
     )
 
 
-# At one and the same time a start comes first and an unplug last.
-_ORDER = {"start": 0, "meter": 1, "status": 2, "stop": 3, "unplug": 4}
-
-
-def _place(fact: Fact) -> tuple[datetime, int, int, str]:
-    """A total order: of two registers at one moment the higher comes last, and counts."""
-    register_wh = -1 if fact.register_wh is None else fact.register_wh
-    return fact.at, _ORDER[fact.kind], register_wh, fact.activity or ""
-
-
-def _readings(
-    start: Fact, stop: Fact | None, ordered: Sequence[Fact], end_at: datetime
-) -> list[Reading]:
-    first = Reading(start.at, start.register_wh or 0)
-    between = {
-        fact.at: fact.register_wh
-        for fact in ordered
-        if fact.kind == "meter" and fact.register_wh is not None and start.at < fact.at <= end_at
-    }
-    if stop is not None and stop.register_wh is not None:
-        last = Reading(end_at, stop.register_wh)
-    else:
-        last = Reading(end_at, between[max(between)] if between else first.register_wh)
-    between.pop(end_at, None)
-    return [first, *(Reading(at, between[at]) for at in sorted(between)), last]
-
-
-def _fallen(readings: Sequence[Reading]) -> Anomaly | None:
-    for before, after in pairwise(readings):
-        if after.register_wh < before.register_wh:
-            return Anomaly(
-                "register.fell",
-                f"the register read {before.register_wh} Wh at {before.at.isoformat()}"
-                f" and {after.register_wh} Wh at {after.at.isoformat()}",
-            )
-    return None
-
-
-def _changes(
-    start: Fact, ordered: Sequence[Fact], end_at: datetime, ended_at: datetime
-) -> list[Change]:
-    changes = [Change(start.at, Activity.CHARGING)]
-    for fact in ordered:
-        if fact.kind == "status" and fact.activity and start.at <= fact.at < end_at:
-            changes.append(Change(fact.at, fact.activity))
-    if ended_at > end_at:
-        # A charger that had failed still has, until it says otherwise; any other car just stays.
-        changes.append(Change(end_at, _after_stop(changes[-1].activity)))
-        for fact in ordered:
-            if fact.kind == "status" and fact.activity and end_at <= fact.at < ended_at:
-                changes.append(Change(fact.at, _after_stop(fact.activity)))
-    return _merged(changes)
-
-
-def _after_stop(said: Activity) -> Activity:
-    """Nothing charges after the stop: what is not the charger's doing is idle."""
-    return said if said is Activity.CHARGER_PAUSE else Activity.VEHICLE_IDLE
-
-
-def _merged(changes: Sequence[Change]) -> list[Change]:
-    """Of two at one moment the later said counts; what changes nothing is left out."""
-    merged: list[Change] = []
-    for change in changes:
-        if merged and merged[-1].at == change.at:
-            merged.pop()
-        if not merged or merged[-1].activity is not change.activity:
-            merged.append(change)
-    return merged
+def _held(code: str, message: str) -> Assembled:
+    return Assembled(held=Anomaly(code, message))

@@ -12,7 +12,6 @@ from datetime import datetime
 from wattledger.ids import derive
 from wattledger.sessions.assemble import Fact
 from wattledger.sessions.model import Activity
-from wattledger.wire.numbers import clock_is_wrong
 from wattledger.wire.ocpp import v16
 
 # What a connector's status says about a running transaction (1.6 §7.7). SuspendedEVSE and a
@@ -44,30 +43,14 @@ def session_id(charge_point_id: str, message: v16.StartTransaction, at: datetime
     )
 
 
+def first_register(message: v16.StartTransaction) -> int | None:
+    """meterStart, unless it is below zero: that is none, and the first sample has to do."""
+    return message.meter_start if message.meter_start >= 0 else None
+
+
 def start(session: str, message: v16.StartTransaction, at: datetime) -> tuple[Fact, str]:
     """meterStart is the baseline, whatever the first sample says (R11)."""
-    return Fact("start", at, message.meter_start), derive("fct", session, "start")
-
-
-def meters(session: str, message: v16.MeterValues, now: datetime) -> list[tuple[Fact, str]]:
-    """A fact for each register reading; read at ``now`` where the clock is wrong."""
-    return _readings(session, message.meter_value, "meterValue", now, now)
-
-
-def _readings(
-    session: str, values: list[v16.MeterValue], path: str, now: datetime, instead: datetime
-) -> list[tuple[Fact, str]]:
-    return [
-        (
-            Fact(
-                "meter",
-                instead if clock_is_wrong(reading.at, now) else reading.at,
-                reading.register_wh,
-            ),
-            derive("fct", session, "meter", reading.at.isoformat(), reading.register_wh),
-        )
-        for reading in v16.registers(values, path)
-    ]
+    return Fact("start", at, first_register(message)), derive("fct", session, "start")
 
 
 def status(session: str, name: str, at: datetime, *, stopped: bool) -> tuple[Fact, str] | None:
@@ -79,17 +62,9 @@ def status(session: str, name: str, at: datetime, *, stopped: bool) -> tuple[Fac
     return fact, derive("fct", session, "status", at.isoformat(), name)
 
 
-def stop(
-    session: str, message: v16.StopTransaction, at: datetime, now: datetime
-) -> list[tuple[Fact, str]]:
-    """The stop at ``at``, and the readings that came along with it.
-
-    A reading whose time can't be believed counts as one of the stop, whose register goes first:
-    the first reading of a transaction must not stand after the others.
-    """
-    found = _readings(session, message.transaction_data, "transactionData", now, at)
-    found.append((Fact("stop", at, message.meter_stop), derive("fct", session, "stop")))
-    return found
+def stop(session: str, message: v16.StopTransaction, at: datetime) -> tuple[Fact, str]:
+    """The stop at ``at``. The readings that came along with it are ``from_samples``'s."""
+    return Fact("stop", at, message.meter_stop), derive("fct", session, "stop")
 
 
 def unplug(session: str, at: datetime) -> tuple[Fact, str]:

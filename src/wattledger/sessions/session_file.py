@@ -51,7 +51,9 @@ class _Evse(msgspec.Struct, frozen=True):
     kind: Literal["AC", "DC"] | None = None
 
 
-class _Reading(msgspec.Struct, frozen=True):
+class ReadingJson(msgspec.Struct, frozen=True):
+    """A reading as it is sent."""
+
     at: str
     energy_wh: Decimal
     power_w: Decimal | None = None
@@ -69,10 +71,12 @@ class _Reservation(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     expired: bool = False
 
 
-class _Session(msgspec.Struct, frozen=True):
+class SessionJson(msgspec.Struct, frozen=True):
+    """The file. The API's door takes the same with more (``sessions.sent``)."""
+
     session_id: records.Id
     started_at: str
-    readings: tuple[_Reading, ...]
+    readings: tuple[ReadingJson, ...]
     location: _Location = _Location()
     evse: _Evse = _Evse()
     ended_at: str | None = None
@@ -95,12 +99,12 @@ def read_session(raw: bytes, path: str = "$") -> SessionFile:
     """
     found = exact.parse(raw, path)
     warnings: list[str] = []
-    session = records.read(found, _Session, path, warnings)
-    started_at = _time(session.started_at, f"{path}.started_at")
+    session = records.read(found, SessionJson, path, warnings)
+    started_at = time_of(session.started_at, f"{path}.started_at")
     readings = _readings(session.readings, f"{path}.readings")
-    changes, finished_at = _changes(session.states, f"{path}.states")
+    changes, finished_at = changes_of(session.states, f"{path}.states")
     if session.ended_at is not None:
-        ended_at = _time(session.ended_at, f"{path}.ended_at")
+        ended_at = time_of(session.ended_at, f"{path}.ended_at")
     else:
         ended_at = max([started_at, *(r.at for r in readings), *(c.at for c in changes)])
     if ended_at < started_at:
@@ -117,7 +121,7 @@ def read_session(raw: bytes, path: str = "$") -> SessionFile:
         stopped_at=min(finished_at or ended_at, ended_at),
         max_power_w=_whole(session.evse.max_power_w, 1, f"{path}.evse.max_power_w"),
         evse_kind=session.evse.kind,
-        reserved=_reserved(session.reservation, started_at, f"{path}.reservation"),
+        reserved=reserved_of(session.reservation, started_at, f"{path}.reservation"),
     )
     return SessionFile(delivery, session.location.country, tuple(warnings))
 
@@ -130,27 +134,32 @@ def _zone(name: str | None, path: str) -> str:
     return name
 
 
-def _readings(given: Iterable[_Reading], path: str) -> tuple[Reading, ...]:
+def _readings(given: Iterable[ReadingJson], path: str) -> tuple[Reading, ...]:
     found: dict[datetime, Reading] = {}
     for i, each in enumerate(given):
-        at = _time(each.at, f"{path}[{i}].at")
-        if not 0 <= each.energy_wh <= REGISTER_MAX_WH:
-            raise BadInput(f"{path}[{i}].energy_wh", each.energy_wh,
-                           f"a register from 0 to {REGISTER_MAX_WH} Wh")  # fmt: skip
-        reading = Reading(
-            at,
-            _rounded(each.energy_wh),
-            _whole(each.power_w, 1000, f"{path}[{i}].power_w"),
-            _whole(each.current_a, _MILLION, f"{path}[{i}].current_a"),
-        )
-        known = found.get(at)
+        reading = reading_of(each, f"{path}[{i}]")
+        known = found.get(reading.at)
         if known is None or reading.register_wh >= known.register_wh:
-            found[at] = reading
+            found[reading.at] = reading
     return tuple(found[at] for at in sorted(found))
 
 
-def _changes(given: Sequence[_State], path: str) -> tuple[tuple[Change, ...], datetime | None]:
-    timed = [(_time(each.at, f"{path}[{i}].at"), i, each.state) for i, each in enumerate(given)]
+def reading_of(each: ReadingJson, path: str) -> Reading:
+    """One reading, its register in whole Wh. Raises BadInput."""
+    if not 0 <= each.energy_wh <= REGISTER_MAX_WH:
+        expected = f"a register from 0 to {REGISTER_MAX_WH} Wh"
+        raise BadInput(f"{path}.energy_wh", each.energy_wh, expected)
+    return Reading(
+        time_of(each.at, f"{path}.at"),
+        _rounded(each.energy_wh),
+        _whole(each.power_w, 1000, f"{path}.power_w"),
+        _whole(each.current_a, _MILLION, f"{path}.current_a"),
+    )
+
+
+def changes_of(given: Sequence[_State], path: str) -> tuple[tuple[Change, ...], datetime | None]:
+    """What car and charger did, and when the transaction was over, if it says so."""
+    timed = [(time_of(each.at, f"{path}[{i}].at"), i, each.state) for i, each in enumerate(given)]
     timed.sort()
     found: list[Change] = []
     finished_at: datetime | None = None
@@ -166,17 +175,18 @@ def _changes(given: Sequence[_State], path: str) -> tuple[tuple[Change, ...], da
     return tuple(found), finished_at
 
 
-def _reserved(given: _Reservation | None, started_at: datetime, path: str) -> Reserved | None:
+def reserved_of(given: _Reservation | None, started_at: datetime, path: str) -> Reserved | None:
+    """The reservation, which ended with the start of the session unless it says otherwise."""
     if given is None:
         return None
-    from_at = _time(given.from_, f"{path}.from")
-    to_at = started_at if given.to is None else _time(given.to, f"{path}.to")
+    from_at = time_of(given.from_, f"{path}.from")
+    to_at = started_at if given.to is None else time_of(given.to, f"{path}.to")
     if to_at < from_at:
         raise BadInput(f"{path}.to", utc_text(to_at), f"a time not before {utc_text(from_at)}")
     return Reserved(from_at, to_at, given.expired)
 
 
-def _time(text: str, path: str) -> datetime:
+def time_of(text: str, path: str) -> datetime:
     """A zone is required here: this format is ours, and a naive time is a guess."""
     return exact.in_utc(parse_time(text, path), path)
 

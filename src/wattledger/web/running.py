@@ -9,7 +9,7 @@ import msgspec
 from wattledger.contract import Contract
 from wattledger.errors import WattledgerError
 from wattledger.rating import Terms, price
-from wattledger.sessions import Anomaly, Fact, assemble
+from wattledger.sessions import Fact, assemble
 from wattledger.tariffs import read_tariff
 from wattledger.web.places import Conn
 
@@ -36,8 +36,8 @@ async def running_cost_minor(conn: Conn, entity_id: str) -> int | None:
 def _cost(row: dict[str, Any]) -> int:
     contract = msgspec.convert(row["contract"], Contract)
     facts = msgspec.convert(row["facts"] or [], list[Fact])
-    found = assemble(row["id"], contract.time_zone, facts, idle_after_stop=True)
-    if isinstance(found, Anomaly):
+    found = assemble(row["id"], contract.time_zone, facts, idle_after_stop=True).delivery
+    if found is None:
         return 0  # it will be held when it ends, and is shown there
     try:
         return price(found, read_tariff(row["tariff"], "$"), Terms.of(contract)).total_minor

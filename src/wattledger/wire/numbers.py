@@ -20,6 +20,37 @@ def clock_is_wrong(at: datetime, now: datetime) -> bool:
     return at < CLOCK_NEVER_SET or at > now + CLOCK_AHEAD_MAX
 
 
+# A device's time without a zone can't be placed. It is kept in order and told from any other by
+# moving it back by about a thousand years, where no clock is believed.
+UNPLACED = timedelta(days=365_243)
+NO_TIME = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def device_time(text: str) -> datetime:
+    """A charge point's timestamp in UTC, never an error: its message must not be lost for it.
+
+    One without a zone is ``UNPLACED`` earlier, what is no time at all is ``NO_TIME``: both are
+    before ``CLOCK_NEVER_SET``, so that they are not believed. The same text is the same time.
+    """
+    try:
+        return parse_time(text, "timestamp")
+    except BadInput:
+        pass
+    try:
+        return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC) - UNPLACED
+    except (ValueError, OverflowError):
+        return NO_TIME
+
+
+def device_text(at: datetime) -> str:
+    """A device's time as it was sent, for a person."""
+    if at == NO_TIME:
+        return "no time"
+    if at < CLOCK_NEVER_SET - UNPLACED + timedelta(days=40_000):
+        return (at + UNPLACED).replace(tzinfo=None).isoformat() + " (no zone)"
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def parse_time(text: str, path: str) -> datetime:
     """An RFC 3339 time in UTC. A time without a zone is refused, never guessed at."""
     try:

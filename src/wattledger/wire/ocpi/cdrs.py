@@ -74,6 +74,18 @@ def each_cdr(raw: bytes, path: str = "$") -> list[tuple[str, bytes]]:
     return [(f"{path}[{i}]", bytes(item)) for i, item in enumerate(listed)]
 
 
+class _Numbered(msgspec.Struct):
+    id: str | None = None
+
+
+def number_of(raw: bytes) -> str | None:
+    """The id of a record that may not be one, to speak of it."""
+    try:
+        return msgspec.json.decode(raw, type=_Numbered).id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
 def check_version(version: str) -> Version:
     """Raises BadInput when it is none of ours."""
     for known in VERSIONS:

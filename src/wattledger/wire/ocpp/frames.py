@@ -6,6 +6,7 @@ answer, and SEND, which is never answered.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Any
 
@@ -19,6 +20,8 @@ FRAME_MAX_BYTES = 256 * 1024
 # Longer a description must not be (1.6 §4.2.3, 2.0.1 part 4 §4.2.3).
 DESCRIPTION_MAX = 255
 _ID_MAX = 36
+# A CALL that ends too soon still says whom to answer.
+_TORN = re.compile(rf'\s*\[\s*2\s*,\s*"([^"\\\x00-\x1f]{{1,{_ID_MAX}}})"\s*,')
 # Characters that it takes at least to nest too deeply: most frames are shorter.
 _SHALLOW = 2 * exact.DEPTH_MAX
 
@@ -178,7 +181,8 @@ def message_id_of(raw: str) -> str | None:
     try:
         parts = decode_json(raw, "frame")
     except Malformed:
-        return None
+        torn = _TORN.match(raw)
+        return torn[1] if torn else None
     if isinstance(parts, list) and len(parts) >= 2 and parts[0] == _CALL:
         found = parts[1]
         return found if isinstance(found, str) and 1 <= len(found) <= _ID_MAX else None

@@ -12,20 +12,19 @@ from typing import Annotated, Any
 import msgspec
 
 from wattledger.clock import utc_text
-from wattledger.energy import REGISTER_MAX_WH, Reading, register_wh
-from wattledger.wire.numbers import parse_time
+from wattledger.energy import REGISTER_MAX_WH
+from wattledger.wire.numbers import device_time
 from wattledger.wire.ocpp import signed
 from wattledger.wire.ocpp.reading import Int, M, Message, Name, Text, convert, text_of
 from wattledger.wire.ocpp.samples import Sample
 
 _REGISTER = "Energy.Active.Import.Register"
 _HALF_UP = {"half_up": True}
-# Connector 0 is the charge point as a whole: nobody charges at it (§6.45).
-Connector = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+# Connector 0 is the charge point as a whole: a start there is one of which we don't know where.
+Connector = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 # A fraction of a Wh, which the standard does not allow for, is rounded half up.
-Register = Annotated[int, msgspec.Meta(ge=0, le=REGISTER_MAX_WH, extra=_HALF_UP)]
 # A stop below zero is taken, so that the session ends; it is held because its register fell.
-LastRegister = Annotated[int, msgspec.Meta(ge=-REGISTER_MAX_WH, le=REGISTER_MAX_WH, extra=_HALF_UP)]
+Register = Annotated[int, msgspec.Meta(ge=-REGISTER_MAX_WH, le=REGISTER_MAX_WH, extra=_HALF_UP)]
 
 
 class Authorize(Message, frozen=True):
@@ -98,7 +97,7 @@ class StopTransaction(Message, frozen=True):
     """§6.49. ``meter_stop`` in whole Wh, a fraction rounded half up; an omitted reason means
     Local."""
 
-    meter_stop: LastRegister
+    meter_stop: Register
     timestamp: str
     transaction_id: Int
     id_tag: Name | None = None
@@ -123,21 +122,21 @@ def read(payload: object, message: type[M]) -> M:
     return convert(payload, message, "OCPP 1.6")
 
 
-def time_of(text: str, path: str) -> datetime:
-    """A timestamp of a message, in UTC."""
-    return parse_time(text, path)
+def time_of(text: str) -> datetime:
+    """A timestamp of a message, in UTC; never an error: see ``device_time``."""
+    return device_time(text)
 
 
 def samples(meter_values: list[MeterValue], path: str) -> list[Sample]:
     """Every sample, of whatever measurand; a signed record (format SignedData) has no value.
 
-    Raises BadInput for a time that is none. Values and units are not judged here. A list without
+    Times, values and units are not judged here. A list without
     samples is no sample, and no error.
     """
     return [
         _sample(held, at, f"{path}[{i}].sampledValue[{j}]")
         for i, meter_value in enumerate(meter_values)
-        for at in [time_of(meter_value.timestamp, f"{path}[{i}].timestamp")]
+        for at in [time_of(meter_value.timestamp)]
         for j, held in enumerate(meter_value.sampled_value)
     ]
 
@@ -161,22 +160,6 @@ def _sample(held: SampledValue, at: datetime, path: str) -> Sample:
         held.location or "Outlet",
         signed.in_text(value) if is_signed and value is not None else None,
     )
-
-
-def registers(meter_values: list[MeterValue], path: str) -> list[Reading]:
-    """The readings of the energy register: whole outlet, all phases, raw values.
-
-    Signed data, single phases, the inlet's register and other measurands are not billing
-    registers.
-    """
-    return [
-        Reading(sample.at, register_wh(sample.value or "", sample.unit, sample.path))
-        for sample in samples(meter_values, path)
-        if sample.measurand == _REGISTER
-        and sample.phase is None
-        and sample.signed is None
-        and sample.location == "Outlet"
-    ]
 
 
 def id_tag_info(

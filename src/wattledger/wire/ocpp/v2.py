@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from wattledger.wire.numbers import parse_time
+from wattledger.wire.numbers import device_time
 from wattledger.wire.ocpp import signed
 from wattledger.wire.ocpp.reading import Int, Long, M, Message, Name, Text, convert, text_of
 from wattledger.wire.ocpp.samples import Sample
@@ -213,20 +213,20 @@ def read(payload: object, message: type[M]) -> M:
     return convert(payload, message, "OCPP 2")
 
 
-def time_of(text: str, path: str) -> datetime:
-    """A timestamp of a message, in UTC."""
-    return parse_time(text, path)
+def time_of(text: str) -> datetime:
+    """A timestamp of a message, in UTC; never an error: see ``device_time``."""
+    return device_time(text)
 
 
 def samples(meter_values: list[MeterValue], path: str) -> list[Sample]:
     """Every sample, of whatever measurand; a signed record stands beside its value.
 
-    Raises BadInput for a time that is none. Values and units are not judged here.
+    Times, values and units are not judged here.
     """
     return [
         _sample(held, at, f"{path}[{i}].sampledValue[{j}]")
         for i, meter_value in enumerate(meter_values)
-        for at in [time_of(meter_value.timestamp, f"{path}[{i}].timestamp")]
+        for at in [time_of(meter_value.timestamp)]
         for j, held in enumerate(meter_value.sampled_value)
     ]
 
@@ -256,13 +256,13 @@ def connector_states(message: NotifyEvent) -> list[ConnectorState]:
     ``AvailabilityState`` speaks like a StatusNotification; a ``Problem`` that is true is a fault.
     """
     found = []
-    for i, event in enumerate(message.event_data):
+    for event in message.event_data:
         evse = event.component.evse
         if evse is None or event.component.name not in ("Connector", "EVSE"):
             continue
         status = _status(event)
         if status is not None:
-            at = time_of(event.timestamp, f"NotifyEvent.eventData[{i}].timestamp")
+            at = time_of(event.timestamp)
             found.append(ConnectorState(at, status, evse.id, evse.connector_id))
     return found
 

@@ -1,0 +1,53 @@
+"""Samples of a session into its facts: registers, power, signed records. Part of several steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wattledger.db.work import Transaction
+from wattledger.ids import content_digest
+from wattledger.ingest import anomalies
+from wattledger.pipeline import clocks, signatures
+from wattledger.pipeline.clocks import Heard
+from wattledger.sessions import from_samples
+from wattledger.sessions import store as sessions
+from wattledger.sessions.store import SessionRow
+from wattledger.wire.ocpp.samples import Sample
+
+
+async def take(
+    tx: Transaction, row: SessionRow, samples: Sequence[Sample], heard: Heard, action: str
+) -> int:
+    """How many facts were new. A value that is none is left out and shown to a person."""
+    for sample in {sample.at: sample for sample in samples}.values():
+        said = clocks.hear(sample.at, tx.now)
+        await clocks.shown(tx, row.charge_point_id, action, row.id, said)
+    believe = clocks.believer(heard, tx.now)
+    read = from_samples.read(row.id, samples, believe, unit=row.contract.meter_unit)
+    for note in read.notes:
+        await anomalies.record(
+            tx.conn, at=tx.now, code=note.code, subject=row.id,
+            detail={"why": note.message, "action": action},
+            cause=content_digest(note.message.encode())[:16],
+        )  # fmt: skip
+    added = await sessions.add_facts(tx.conn, row.id, read.facts, received_at=tx.now)
+    for signed in read.signed:
+        added += await signatures.take(tx, row, signed)
+    return added
+
+
+async def late(tx: Transaction, row: SessionRow, settle_s: int, added: int, cause: str) -> None:
+    """What became known of a session after it had ended: an issued bill is looked at again, one
+    that was held is tried again; and a person is shown it."""
+    if not added or row.state in ("open", "ended"):
+        return
+    due_at = tx.now + clocks.seconds(settle_s)
+    await anomalies.record(
+        tx.conn, at=tx.now, code="data.late", subject=row.id,
+        detail={"state": row.state, "facts": added}, cause=cause,
+    )  # fmt: skip
+    if row.state == "held":
+        if row.stopped_at is not None:
+            await sessions.take_up(tx.conn, row.id, due_at)
+    else:
+        await sessions.adjust_at(tx.conn, row.id, due_at)
