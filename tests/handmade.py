@@ -88,6 +88,7 @@ def add_charge(
     total: int | None = None,
     energy_wh: int = 10_000,
     currency: str = "USD",
+    **more: Any,
 ) -> str:
     """A charge with a document of its figures; its id."""
     whole = net + tax if total is None else total
@@ -100,8 +101,43 @@ def add_charge(
         net_minor=net, tax_minor=tax, total_minor=whole,
         energy_wh=energy_wh, supply_ended_at=NOW, site_date=TODAY, entity_date=TODAY,
         issued_at=NOW, tariff_digest=TARIFF, document=document,
-        document_digest=content_digest(document),
+        document_digest=content_digest(document), **more,
     )  # fmt: skip
+    return key
+
+
+def add_credit(
+    conn: Conn, key: str = "crd_2", of: str = "chg_1", *, parts: bool = True, **changes: Any
+) -> str:
+    """The credit of a charge, with its parts; its id. ``changes`` are columns."""
+    row = conn.execute(
+        "SELECT session_id, revision, entity_id, currency, net_minor, tax_minor, total_minor,"
+        " energy_wh, document_digest FROM charge WHERE id = %s",
+        (of,),
+    ).fetchone()
+    assert row is not None
+    session_id, revision, entity, currency, net, tax, total, energy_wh, digest = row
+    figures = {"net_minor": -net, "tax_minor": -tax, "total_minor": -total}
+    document = json.dumps(
+        {"session_id": session_id, "currency": currency, "energy": -energy_wh, "reason": "late",
+         "credit_of": of, "credit_of_digest": digest, **figures}
+    ).encode()  # fmt: skip
+    values: dict[str, Any] = {
+        "id": key, "session_id": session_id, "revision": revision + 1, "kind": "credit",
+        "reverses": of, "reason": "late data", "entity_id": entity, "currency": currency, **figures,
+        "energy_wh": -energy_wh, "supply_ended_at": NOW, "site_date": TODAY, "entity_date": TODAY,
+        "issued_at": NOW, "tariff_digest": TARIFF, "document": document,
+        "document_digest": content_digest(document),
+    }  # fmt: skip
+    with conn.transaction():
+        insert(conn, "charge", **(values | changes))
+        if parts:
+            conn.execute(
+                "INSERT INTO collection SELECT %s, part, entity_id, CASE state WHEN 'captured'"
+                " THEN 'refund_due' ELSE state END, -amount_minor, payment_id, changed_at"
+                " FROM collection WHERE charge_id = %s",
+                (key, of),
+            )
     return key
 
 

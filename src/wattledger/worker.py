@@ -22,13 +22,17 @@ import psycopg
 from psycopg import AsyncConnection
 
 from wattledger.db import effects
-from wattledger.db.effects import Effect, NotSent, Outcome, Unknown
+from wattledger.db.effects import Done, Effect, NotSent, Outcome, Unknown
 from wattledger.db.work import Checkpoint
 from wattledger.errors import Conflict, ExternalFault
-from wattledger.pipeline import outcomes
+from wattledger.pipeline import outcomes, shown_2
+from wattledger.pipeline.adjust import adjust, adjust_failed
+from wattledger.pipeline.adjust import due as adjustments_due
 from wattledger.pipeline.agenda import Agenda, agenda
 from wattledger.pipeline.bill import bill, hold_failed
+from wattledger.pipeline.unheard import look_after, look_failed
 from wattledger.pipeline.world import World
+from wattledger.sessions import lookup
 from wattledger.sessions import store as sessions
 
 log = logging.getLogger(__name__)
@@ -102,6 +106,7 @@ class Worker:
                 BillDesk(self),
                 EffectDesk(self, ["stripe.hold", "stripe.capture", "stripe.release"], slots=16),
                 EffectDesk(self, ["stripe.read"], slots=2),
+                EffectDesk(self, [shown_2.DUE], slots=4),
                 EffectDesk(self, ["webhook.deliver"], slots=32, per_subject=8),
             ]
 
@@ -175,6 +180,8 @@ class Worker:
             await outcomes.set_aside(self.world, effect, f"{type(error).__name__}: {error}")
 
     async def _outcome(self, effect: Effect) -> Outcome:
+        if effect.kind == shown_2.DUE:
+            return Done({})  # nothing outside is called: its time has come, that is all
         try:
             gate = await self.gates.gate(effect)
             if gate is None:
@@ -251,7 +258,8 @@ class Worker:
 
 
 class BillDesk:
-    """Ended sessions whose time to be billed has come."""
+    """Ended sessions whose time to be billed has come, issued bills to be looked at again, and
+    running sessions that were not heard of."""
 
     def __init__(self, worker: Worker) -> None:
         self.slots = _BILL_SLOTS
@@ -259,21 +267,39 @@ class BillDesk:
         self._at_it: set[str] = set()
 
     async def take(self, free: int) -> list[Awaitable[None]]:
+        limit = free + len(self._at_it)
         async with self._world.work.pool.connection() as conn:
-            due = await sessions.due(conn, self._world.now, free + len(self._at_it))
+            first = await sessions.due(conn, self._world.now, limit)
+            again = await adjustments_due(conn, self._world.now, limit)
+            silent = await lookup.unheard(conn, self._world.now, limit)
+        due: list[Awaitable[None]] = []
+        for step, failed, found in (
+            (bill, hold_failed, first),
+            (adjust, adjust_failed, again),
+            (look_after, look_failed, silent),
+        ):
+            due += [self._do(key, step, failed) for key in self._new(found, free - len(due))]
+        return due
+
+    def _new(self, due: list[str], free: int) -> list[str]:
         new = [session_id for session_id in due if session_id not in self._at_it][:free]
         self._at_it.update(new)
-        return [self._bill(session_id) for session_id in new]
+        return new
 
-    async def _bill(self, session_id: str) -> None:
+    async def _do(
+        self,
+        session_id: str,
+        step: Callable[[World, str], Awaitable[str]],
+        failed: Callable[[World, str, str], Awaitable[None]],
+    ) -> None:
         try:
-            await bill(self._world, session_id)
+            await step(self._world, session_id)
         except psycopg.OperationalError:
             log.exception("%s stays due: the database's trouble, not the session's", session_id)
             await asyncio.sleep(POLL_S)
         except Exception as error:
             log.exception("%s can't be billed", session_id)
-            await hold_failed(self._world, session_id, f"{type(error).__name__}: {error}")
+            await failed(self._world, session_id, f"{type(error).__name__}: {error}")
         finally:
             self._at_it.discard(session_id)
 
@@ -298,15 +324,9 @@ class EffectDesk:
             free = min(free, self._per_subject)
         async with world.work.pool.connection() as conn:
             claimed = await effects.claim(
-                conn,
-                worker=self._worker.number,
-                now=world.now,
-                kinds=self._kinds,
-                lanes=self._lanes(),
-                busy=busy,
-                limit=free,
-                lease_s=LEASE_S,
-            )
+                conn, worker=self._worker.number, now=world.now, kinds=self._kinds,
+                lanes=self._lanes(), busy=busy, limit=free, lease_s=LEASE_S,
+            )  # fmt: skip
         self._at_it.update(effect.subject for effect in claimed)
         return [self._carry_out(effect) for effect in claimed]
 

@@ -90,6 +90,39 @@ def test_what_is_waived_is_an_expense() -> None:
                           (Posting(Code.EXPENSE_WAIVED, DRIVER, 440),))  # fmt: skip
 
 
+def test_a_credit_is_the_exact_reversal_of_its_charge_on_its_own_day() -> None:
+    """A charge with a line below zero: what it debited is credited, and the other way round."""
+    charge = entries.charge_issued(
+        "north", "chg_1", DAY, "USD", Route.CARD, [("energy", 400), ("time", -30)], 37
+    )
+    assert charge is not None
+    credit = entries.credit_issued(charge, "crd_2", date(2026, 12, 3))
+    assert credit == Entry(
+        "north", "credit", "crd_2", date(2026, 12, 3), "USD",
+        (
+            Posting(Code.REVENUE_ENERGY, DRIVER, 400),
+            Posting(DRIVER, Code.REVENUE_TIME, 30),
+            Posting(Code.TAX_SALES, DRIVER, 37),
+        ),
+    )  # fmt: skip
+
+
+def test_what_a_credit_makes_due_back_is_owed_to_the_driver_until_a_charge_is_paid_by_it() -> None:
+    """4.40 due back, of which 3.96 pay the new charge: 0.44 stay owed."""
+    back = entries.refund_due("north", "crd_2/1", DAY, "USD", Route.CARD, -440)
+    used = entries.refund_due("north", "chg_3/1", DAY, "USD", Route.CARD, 396)
+    assert back is not None
+    assert (back.cause, back.cause_id) == ("refund_due", "crd_2/1")
+    assert _journal(back) == [(DRIVER, Code.PAYABLE_DRIVER, 440)]
+    assert _journal(used) == [(Code.PAYABLE_DRIVER, DRIVER, 396)]
+    # A credit takes a debt and a waiver back as well.
+    for book, account in ((entries.debt, Code.RECEIVABLE_DEBT),
+                          (entries.waiver, Code.EXPENSE_WAIVED)):  # fmt: skip
+        assert _journal(book("north", "crd_2/2", DAY, "USD", Route.CARD, -40)) == [
+            (DRIVER, account, 40)
+        ]
+
+
 @pytest.mark.parametrize(
     ("category", "amount", "fee", "known", "journal"),
     [
@@ -141,7 +174,7 @@ def test_each_account_has_its_kind() -> None:
         kinds.setdefault(kind(code), set()).add(code.value.partition(".")[0])
     assert kinds == {
         "asset": {"receivable", "clearing", "payouts", "bank", "suspense"},
-        "liability": {"tax"},
+        "liability": {"tax", "payable"},
         "revenue": {"revenue"},
         "expense": {"expense"},
     }

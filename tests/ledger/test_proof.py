@@ -22,8 +22,9 @@ from wattledger.db.roles import Role
 from wattledger.ledger.accounts import Code
 from wattledger.ledger.proof import Finding, prove
 
-# Four sessions of 4.40; a card session's 4.40 came in with a fee of 0.43 and was paid out.
-ENTRIES, POSTINGS, CHARGES = 7, 12, 4
+# Four sessions of 4.40; a card session's 4.40 came in with a fee of 0.43 and was paid out. A fifth
+# was captured, and adjusted to 3.96: a credit and a new charge.
+ENTRIES, POSTINGS, CHARGES = 12, 20, 7
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ def ledger(server: EmbeddedServer, template: str) -> Iterator[Database]:
             _waived(conn)
             _paid_out(conn)
             _captured(conn)
+            _adjusted(conn)
         yield database
         admin.execute(b"DROP DATABASE proof WITH (FORCE)")
 
@@ -85,6 +87,23 @@ def _captured(conn: Conn) -> None:
         (Code.RECEIVABLE_DRIVER, Code.REVENUE_ENERGY, 400),
         (Code.RECEIVABLE_DRIVER, Code.TAX_SALES, 40),
     )  # fmt: skip
+
+
+def _adjusted(conn: Conn) -> None:
+    """A card session whose 4.40 were captured, adjusted to 3.96: 0.44 are due back."""
+    hand.add_session(conn, "ses_5", route=Route.CARD, charge_point="CP-5", state="adjusted")
+    hand.add_payment(conn, "pay_5", "ses_5", captured=440, state="captured")
+    hand.add_charge(conn, "chg_5", "ses_5")
+    hand.add_part(conn, "chg_5", state="captured", payment_id="pay_5")
+    driver, energy, tax = Code.RECEIVABLE_DRIVER, Code.REVENUE_ENERGY, Code.TAX_SALES
+    hand.book(conn, "charge", "chg_5", (driver, energy, 400), (driver, tax, 40))
+    hand.add_credit(conn, "crd_5", "chg_5")
+    hand.book(conn, "credit", "crd_5", (energy, driver, 400), (tax, driver, 40))
+    hand.book(conn, "refund_due", "crd_5/1", (driver, Code.PAYABLE_DRIVER, 440))
+    hand.add_charge(conn, "chg_6", "ses_5", net=360, tax=36, energy_wh=9_000, revision=3)
+    hand.add_part(conn, "chg_6", amount=396, state="refund_due", payment_id="pay_5")
+    hand.book(conn, "charge", "chg_6", (driver, energy, 360), (driver, tax, 36))
+    hand.book(conn, "refund_due", "chg_6/1", (Code.PAYABLE_DRIVER, driver, 396))
 
 
 async def test_a_healthy_ledger_is_proved(ledger: Database) -> None:
@@ -259,6 +278,56 @@ def _forged(change: str) -> str:
             (f"UPDATE payout SET status = '{status}'", {("payout.booked", "po_1")})
             for status in ("in_transit", "failed", "canceled")
         ),
+        # Of an adjustment: the credit, its document, its entry, its turn, and what is due back.
+        (
+            "UPDATE charge SET net_minor = -399, total_minor = -439 WHERE id = 'crd_5'",
+            {
+                ("charge.booked", "crd_5"),
+                ("charge.split", "crd_5"),
+                ("credit.reverses", "crd_5"),
+                ("collection.sum", "crd_5"),
+                ("document.totals", "crd_5"),
+            },
+        ),
+        (
+            "UPDATE charge SET energy_wh = -9999 WHERE id = 'crd_5'",
+            {("credit.reverses", "crd_5"), ("document.totals", "crd_5")},
+        ),
+        ("UPDATE charge SET reverses = 'chg_4' WHERE id = 'crd_5'", {("credit.reverses", "crd_5")}),
+        (
+            _forged("{credit_of}', '\"chg_4\"'").replace("chg_2", "crd_5"),
+            {("credit.reverses", "crd_5")},
+        ),
+        (
+            _forged("{credit_of_digest}', '\"x\"'").replace("chg_2", "crd_5"),
+            {("credit.reverses", "crd_5")},
+        ),
+        # The reversal is of another revenue than what the charge booked.
+        (
+            "UPDATE posting SET debit = 'revenue.idle' WHERE debit = 'revenue.energy'",
+            {("credit.reverses", "crd_5")},
+        ),
+        (
+            "UPDATE entry SET cause = 'charge' WHERE cause = 'credit'",
+            {("charge.booked", "crd_5"), ("credit.reverses", "crd_5"), ("entry.cause", "9")},
+        ),
+        ("UPDATE charge SET revision = 5 WHERE id = 'chg_6'", {("documents.turns", "chg_6")}),
+        (
+            "UPDATE session SET state = 'billed' WHERE id = 'ses_5'",
+            {("charge.session", "crd_5"), ("charge.session", "chg_6")},
+        ),
+        (
+            "UPDATE payment SET captured_minor = 43 WHERE id = 'pay_5'",
+            {("captured.parts", "pay_5"), ("refund.due", "pay_5")},
+        ),
+        (
+            "UPDATE posting SET amount_minor = 395 WHERE debit = 'payable.driver'",
+            {("part.booked", "chg_6/1")},
+        ),
+        (
+            "UPDATE collection SET state = 'waived' WHERE charge_id = 'chg_6'",
+            {("part.booked", "chg_6/1"), ("part.entry", "12")},
+        ),
         # Paid, and failed later: both are booked, and the bank has nothing of it.
         (f"UPDATE payout SET status = 'failed'; {FAILED}", set()),
         (FAILED, {("payout.booked", "po_1")}),
@@ -266,9 +335,9 @@ def _forged(change: str) -> str:
             (change, {("captured.parts", "pay_1")})
             for change in (
                 "UPDATE collection SET state = 'invoiced' WHERE charge_id = 'chg_4'",
-                "UPDATE payment SET captured_minor = 439",
-                "UPDATE payment SET captured_minor = 441",
-                "UPDATE payment SET state = 'released'",
+                "UPDATE payment SET captured_minor = 439 WHERE id = 'pay_1'",
+                "UPDATE payment SET captured_minor = 441 WHERE id = 'pay_1'",
+                "UPDATE payment SET state = 'released' WHERE id = 'pay_1'",
                 "UPDATE collection SET payment_id = NULL WHERE charge_id = 'chg_4'",
             )
         ),
@@ -331,7 +400,7 @@ def test_verify_works_with_the_server_down_and_up_and_says_1_when_damaged(
     command = ["verify", "--config", str(installed), "--json"]
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "proved": True, "entries": 1, "postings": 2, "charges": 1, "checks": 17, "findings": [],
+        "proved": True, "entries": 1, "postings": 2, "charges": 1, "checks": 20, "findings": [],
     }  # fmt: skip
     with embedded.start(installed.parent / ".wattledger" / "data") as holding:
         assert main(command) == 0

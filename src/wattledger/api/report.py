@@ -2,8 +2,9 @@
 
     replayed = refused + held + final           (replayed is counted by whoever sent them)
     final = billed + free                       (final: ended, and neither held nor running)
-    delivered = billed + free + held
+    delivered = billed + free + held + explained
     charged = captured + invoiced + external + wallet + roaming + waived + debt + pending
+              - refund_due
     captured - refunds - disputes_net - fees = paid_out + in_transit
 
 Each side comes from other rows than the other: charges from documents, collection from parts,
@@ -20,19 +21,26 @@ from wattledger.ledger import proof
 
 Conn = AsyncConnection[dict[str, Any]]
 
+# One that was adjusted is billed while a charge of it stands, and free when all is credited.
 _SESSIONS = """
+    WITH seen AS (
+        SELECT state, ended_at, held_reason, meter_stop_wh - meter_start_wh AS wh, explained_wh,
+               CASE WHEN state <> 'adjusted' THEN state
+                    WHEN EXISTS (SELECT FROM standing_charge c WHERE c.session_id = session.id)
+                    THEN 'billed' ELSE 'free' END AS way
+          FROM session)
     SELECT count(*) FILTER (WHERE state = 'held') AS held,
            count(*) FILTER (WHERE ended_at IS NOT NULL AND held_reason IS NULL
                             AND state NOT IN ('open', 'ended')) AS final,
-           count(*) FILTER (WHERE state = 'billed') AS billed,
-           count(*) FILTER (WHERE state = 'free') AS free,
+           count(*) FILTER (WHERE way = 'billed') AS billed,
+           count(*) FILTER (WHERE way = 'free') AS free,
+           count(*) FILTER (WHERE state = 'adjusted') AS adjusted,
            count(*) FILTER (WHERE state IN ('open', 'ended')) AS running,
-           COALESCE(sum(meter_stop_wh - meter_start_wh), 0)::bigint AS delivered_wh,
-           COALESCE(sum(meter_stop_wh - meter_start_wh) FILTER (WHERE state = 'free'), 0)::bigint
-               AS free_wh,
-           COALESCE(sum(meter_stop_wh - meter_start_wh) FILTER (WHERE state = 'held'), 0)::bigint
-               AS held_wh
-    FROM session
+           COALESCE(sum(wh), 0)::bigint AS delivered_wh,
+           COALESCE(sum(wh - explained_wh) FILTER (WHERE way = 'free'), 0)::bigint AS free_wh,
+           COALESCE(sum(wh - explained_wh) FILTER (WHERE state = 'held'), 0)::bigint AS held_wh,
+           COALESCE(sum(explained_wh), 0)::bigint AS explained_wh
+      FROM seen
 """
 # An attempt is refused when no session came of it.
 _REFUSED = "SELECT count(*) AS refused FROM decision WHERE kind = 'authorize' AND NOT accepted"
@@ -75,6 +83,7 @@ _ANOMALIES = """
     SELECT code, count(*) AS count FROM anomaly WHERE resolved_at IS NULL
     GROUP BY code ORDER BY code
 """
+_COUNTED = ("held", "final", "billed", "free", "adjusted", "running")
 _STATES = ("invoiced", "external", "wallet", "roaming", "waived", "debt", "pending")
 
 
@@ -95,19 +104,21 @@ async def report(conn: Conn) -> dict[str, Any]:
     return {
         "sessions": {
             "refused": (await _one(conn, _REFUSED))["refused"],
-            **{name: sessions[name] for name in ("held", "final", "billed", "free", "running")},
+            **{name: sessions[name] for name in _COUNTED},
         },
         "energy_wh": {
             "delivered": sessions["delivered_wh"],
             "billed": charges["billed_wh"],
             "free": sessions["free_wh"],
             "held": sessions["held_wh"],
+            "explained": sessions["explained_wh"],
         },
         "money": {
             "currency": charges["currency"] if charges["currencies"] <= 1 else None,
             "charged": charges["charged"],
             "captured": (await _one(conn, _TAKEN))["captured"],
             **{state: parts.get(state, 0) for state in _STATES},
+            "refund_due": -parts.get("refund_due", 0),
             **await _one(conn, _ITEMS),
             **await _one(conn, _LEDGER),
         },

@@ -16,6 +16,8 @@ class Code(StrEnum):
     """Held by whoever else took the money."""
     RECEIVABLE_DEBT = "receivable.debt"
     """Owed by drivers whose payment failed."""
+    PAYABLE_DRIVER = "payable.driver"
+    """Owed to drivers: what a card paid beyond what the adjusted session costs."""
     CLEARING_STRIPE = "clearing.stripe"
     """The processor's balance, as its balance transactions say."""
     PAYOUTS_IN_TRANSIT = "payouts.in_transit"
@@ -34,4 +36,9 @@ class Code(StrEnum):
 def kind(code: Code) -> str:
     """asset, liability, revenue or expense."""
     head = code.value.split(".", maxsplit=1)[0]
-    return {"revenue": "revenue", "tax": "liability", "expense": "expense"}.get(head, "asset")
+    return {
+        "revenue": "revenue",
+        "tax": "liability",
+        "payable": "liability",
+        "expense": "expense",
+    }.get(head, "asset")

@@ -92,10 +92,19 @@ def charge_issued(
     return entry(entity_id, "charge", charge_id, effective_on, currency, postings)
 
 
+def credit_issued(charged: Entry, credit_id: str, effective_on: date) -> Entry:
+    """The exact reversal of the entry of the charge that is credited, on the day of the credit:
+    Dr revenue by stream and tax / Cr receivable."""
+    back = tuple(Posting(p.credit, p.debit, p.amount_minor) for p in charged.postings)
+    return msgspec.structs.replace(
+        charged, cause="credit", cause_id=credit_id, effective_on=effective_on, postings=back
+    )
+
+
 def debt(
     entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
 ) -> Entry | None:
-    """What could not be collected is owed by the driver."""
+    """What could not be collected is owed by the driver; of a credit (below zero): no more."""
     moved = posting(Code.RECEIVABLE_DEBT, receivable(route), amount_minor)
     return entry(entity_id, "debt", part_id, on, currency, [moved])
 
@@ -103,13 +112,23 @@ def debt(
 def waiver(
     entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
 ) -> Entry | None:
-    """What is not collected by decision is an expense with a name."""
+    """What is not collected by decision is an expense with a name; of a credit: no more."""
     moved = posting(Code.EXPENSE_WAIVED, receivable(route), amount_minor)
     return entry(entity_id, "waiver", part_id, on, currency, [moved])
 
 
+def refund_due(
+    entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
+) -> Entry | None:
+    """Dr receivable / Cr payable for what a credit makes due back to the driver (below zero); the
+    reverse for what a new charge is paid out of that."""
+    moved = posting(Code.PAYABLE_DRIVER, receivable(route), amount_minor)
+    return entry(entity_id, "refund_due", part_id, on, currency, [moved])
+
+
 # What each of Stripe's reporting categories is about, seen from clearing. What is not here is
-# money that moved for a reason we do not know: it goes to suspense and shows as a break.
+# money that moved for a reason we do not know: it goes to suspense and shows as a break. So does a
+# refund, as long as none is ours: those that are will settle PAYABLE_DRIVER.
 _COUNTERPART = {
     "charge": Code.RECEIVABLE_DRIVER,
     "partial_capture_reversal": Code.RECEIVABLE_DRIVER,

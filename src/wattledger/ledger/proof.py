@@ -44,6 +44,12 @@ _WHOLE_WH = (
     "div((d->>'energy')::numeric, COALESCE((d->>'quantity_scale')::numeric, 1))"
     " - (mod((d->>'energy')::numeric, COALESCE((d->>'quantity_scale')::numeric, 1)) < 0)::int) END"
 )
+# What the parts of some states move in the ledger.
+_OWED = (
+    "(VALUES ('debt', 'debt', 'receivable.debt'), ('waived', 'waiver', 'expense.waived'),"
+    " ('refund_due', 'refund_due', 'payable.driver')) o (state, cause, account)"
+)
+_MOVED = "COALESCE(sum(l.debit_minor - l.credit_minor), 0)"
 # name, what is wrong (a row each: subject, message)
 _CHECKS = (
     (
@@ -70,7 +76,7 @@ _CHECKS = (
         "charge.booked",
         "SELECT c.id AS subject, 'is booked with ' || COALESCE(sum(p.amount_minor), 0)"
         " || ', the charge is ' || c.total_minor AS message FROM charge c"
-        " LEFT JOIN entry e ON e.cause = 'charge' AND e.cause_id = c.id"
+        " LEFT JOIN entry e ON e.cause = c.kind AND e.cause_id = c.id"
         " LEFT JOIN posting p ON p.entry_id = e.id"
         " GROUP BY c.id HAVING COALESCE(sum(CASE WHEN p.debit LIKE 'receivable.%'"
         " THEN p.amount_minor ELSE -p.amount_minor END), 0) <> c.total_minor",
@@ -78,7 +84,7 @@ _CHECKS = (
     (
         "charge.entry",
         "SELECT c.id AS subject, 'is booked for another entity or in another currency' AS message"
-        " FROM charge c JOIN entry e ON e.cause = 'charge' AND e.cause_id = c.id"
+        " FROM charge c JOIN entry e ON e.cause = c.kind AND e.cause_id = c.id"
         " WHERE e.entity_id <> c.entity_id OR EXISTS (SELECT FROM posting p WHERE p.entry_id = e.id"
         "   AND (p.entity_id <> c.entity_id OR p.currency <> c.currency))",
     ),
@@ -86,30 +92,60 @@ _CHECKS = (
         "charge.split",
         "SELECT c.id AS subject, 'is booked with revenue ' || b.net || ' and tax ' || b.tax"
         " || ', the charge says ' || c.net_minor || ' and ' || c.tax_minor AS message FROM charge c"
-        " JOIN (SELECT e.cause_id AS id,"
+        " JOIN (SELECT e.cause_id AS id, e.cause AS kind,"
         "   COALESCE(sum(l.credit_minor - l.debit_minor)"
         "     FILTER (WHERE l.account LIKE 'revenue.%'), 0) AS net,"
         "   COALESCE(sum(l.credit_minor - l.debit_minor)"
         "     FILTER (WHERE l.account LIKE 'tax.%'), 0) AS tax"
-        "   FROM entry e LEFT JOIN journal_line l ON l.entry_id = e.id WHERE e.cause = 'charge'"
-        "   GROUP BY e.cause_id) b ON b.id = c.id"
+        "   FROM entry e LEFT JOIN journal_line l ON l.entry_id = e.id"
+        "   WHERE e.cause IN ('charge', 'credit') GROUP BY e.cause_id, e.cause)"
+        " b USING (id, kind)"
         " WHERE b.net <> c.net_minor OR b.tax <> c.tax_minor",
     ),
     (
         "charge.session",
-        "SELECT c.id AS subject, 'its session is ' || s.state || ', not billed' AS message"
-        " FROM charge c JOIN session s ON s.id = c.session_id WHERE s.state <> 'billed'",
+        "SELECT c.id AS subject, 'its session is ' || s.state || ', not '"
+        " || CASE WHEN c.revision = 1 THEN 'billed' ELSE 'adjusted' END AS message"
+        " FROM charge c JOIN session s ON s.id = c.session_id WHERE s.state <> 'adjusted'"
+        " AND (s.state <> 'billed' OR c.revision > 1)",
     ),
     (
         "session.charged",
-        "SELECT s.id AS subject, 'is billed and has no charge' AS message FROM session s"
-        " LEFT JOIN charge c ON c.session_id = s.id WHERE s.state = 'billed' AND c.id IS NULL",
+        "SELECT s.id AS subject, 'is ' || s.state || ' and has no charge' AS message"
+        " FROM session s LEFT JOIN charge c ON c.session_id = s.id"
+        " WHERE s.state IN ('billed', 'adjusted') AND c.id IS NULL",
+    ),
+    (
+        "credit.reverses",
+        # Amounts, energy, lines' sums by the ledger: each the charge's own, negated.
+        "SELECT r.id AS subject, 'does not take back what charge '"
+        " || COALESCE(r.reverses, 'of none') || ' was' AS message FROM charge r"
+        " LEFT JOIN charge c ON c.id = r.reverses LEFT JOIN document_json(r.document) d ON true"
+        " WHERE r.kind = 'credit' AND ((c.kind, c.session_id, c.entity_id, c.currency,"
+        "   c.revision + 1, -c.net_minor, -c.tax_minor, -c.total_minor, -c.energy_wh)"
+        "   IS DISTINCT FROM ('charge', r.session_id, r.entity_id, r.currency, r.revision,"
+        "   r.net_minor, r.tax_minor, r.total_minor, r.energy_wh)"
+        "   OR to_jsonb(c.id) IS DISTINCT FROM d->'credit_of'"
+        "   OR to_jsonb(c.document_digest) IS DISTINCT FROM d->'credit_of_digest'"
+        "   OR EXISTS (SELECT 1 FROM journal_line l WHERE (l.cause, l.cause_id)"
+        "     IN (('charge', c.id), ('credit', r.id)) GROUP BY l.account, l.currency"
+        "     HAVING sum(l.debit_minor) <> sum(l.credit_minor)))",
+    ),
+    (
+        "documents.turns",
+        "SELECT c.id AS subject, 'stands as number ' || c.revision || ' of its session, a ' ||"
+        " c.kind AS message FROM charge c LEFT JOIN charge b ON b.session_id = c.session_id"
+        " AND b.revision = c.revision - 1 WHERE (c.kind = 'credit') <> (c.revision % 2 = 0)"
+        " OR (c.revision > 1 AND b.id IS NULL)",
     ),
     (
         "entry.cause",
         "SELECT id::text AS subject, 'books a ' || cause || ' that does not exist' AS message"
         " FROM entry WHERE CASE cause"
-        "   WHEN 'charge' THEN NOT EXISTS (SELECT FROM charge c WHERE c.id = cause_id)"
+        "   WHEN 'charge' THEN NOT EXISTS"
+        "     (SELECT FROM charge c WHERE c.id = cause_id AND c.kind = cause)"
+        "   WHEN 'credit' THEN NOT EXISTS"
+        "     (SELECT FROM charge c WHERE c.id = cause_id AND c.kind = cause)"
         "   WHEN 'processor_item'"
         "     THEN NOT EXISTS (SELECT FROM processor_item i WHERE i.id = cause_id)"
         "   WHEN 'payout' THEN NOT EXISTS (SELECT FROM payout o WHERE o.id = cause_id)"
@@ -142,21 +178,27 @@ _CHECKS = (
     ),
     (
         "part.booked",
-        "SELECT k.charge_id || '/' || k.part AS subject, 'is ' || k.state || ' with ' ||"
-        " k.amount_minor || ' and booked with ' || COALESCE(sum(p.amount_minor), 0) AS message"
-        " FROM collection k LEFT JOIN entry e ON e.cause_id = k.charge_id || '/' || k.part"
-        " AND e.cause = CASE k.state WHEN 'debt' THEN 'debt' ELSE 'waiver' END"
-        " LEFT JOIN posting p ON p.entry_id = e.id WHERE k.state IN ('debt', 'waived')"
-        " GROUP BY k.charge_id, k.part"
-        " HAVING COALESCE(sum(p.amount_minor), 0) <> k.amount_minor",
+        # The account that a part of each state moves: debited, or credited by a part below zero.
+        f"SELECT k.charge_id || '/' || k.part AS subject, 'is ' || k.state || ' with ' ||"
+        f" k.amount_minor || ' and booked with ' || {_MOVED} AS message"
+        f" FROM collection k JOIN {_OWED} USING (state)"
+        " LEFT JOIN journal_line l ON l.cause = o.cause AND l.account = o.account"
+        " AND l.cause_id = k.charge_id || '/' || k.part"
+        f" GROUP BY k.charge_id, k.part HAVING {_MOVED} <> k.amount_minor",
     ),
     (
         "part.entry",
         "SELECT e.id::text AS subject, 'books a ' || e.cause || ' of ' || e.cause_id"
-        " || ', which is no such part' AS message FROM entry e LEFT JOIN collection k"
-        " ON k.charge_id || '/' || k.part = e.cause_id"
-        " AND k.state = CASE e.cause WHEN 'debt' THEN 'debt' ELSE 'waived' END"
-        " WHERE e.cause IN ('debt', 'waiver') AND k.charge_id IS NULL",
+        f" || ', which is no such part' AS message FROM entry e JOIN {_OWED} USING (cause)"
+        " LEFT JOIN collection k ON k.charge_id || '/' || k.part = e.cause_id"
+        " AND k.state = o.state WHERE k.charge_id IS NULL",
+    ),
+    (
+        "refund.due",
+        "SELECT p.id AS subject, 'captured ' || p.captured_minor || ', of which '"
+        " || -sum(k.amount_minor) || ' is due back' AS message FROM payment p"
+        " JOIN collection k ON k.payment_id = p.id AND k.state = 'refund_due'"
+        " GROUP BY p.id HAVING sum(k.amount_minor) NOT BETWEEN -p.captured_minor AND 0",
     ),
     (
         "captured.parts",

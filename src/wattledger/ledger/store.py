@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from wattledger.ledger.accounts import kind
-from wattledger.ledger.entries import Entry
+from wattledger.ledger.accounts import Code, kind
+from wattledger.ledger.entries import Entry, Posting
 
 Conn = AsyncConnection[dict[str, Any]]
 
@@ -51,6 +51,23 @@ async def book(conn: Conn, entry: Entry | None, booked_at: datetime) -> int | No
         ),
     )  # fmt: skip
     return int(row["id"])
+
+
+async def booked(conn: Conn, cause: str, cause_id: str) -> Entry | None:
+    """The entry of a cause as it was booked, or None when it books nothing."""
+    cursor = await conn.execute(
+        "SELECT e.entity_id, e.effective_on, p.debit, p.credit, p.amount_minor, p.currency"
+        " FROM entry e JOIN posting p ON p.entry_id = e.id"
+        " WHERE e.cause = %s AND e.cause_id = %s ORDER BY p.posting_no",
+        (cause, cause_id),
+    )
+    rows = await cursor.fetchall()
+    if not rows:
+        return None
+    postings = tuple(Posting(Code(r["debit"]), Code(r["credit"]), r["amount_minor"]) for r in rows)
+    first = rows[0]
+    return Entry(first["entity_id"], cause, cause_id, first["effective_on"], first["currency"],
+                 postings)  # fmt: skip
 
 
 async def balances(conn: Conn, entity_id: str | None = None) -> list[dict[str, Any]]:

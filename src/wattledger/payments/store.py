@@ -124,6 +124,28 @@ async def set_parts(
         )
 
 
+async def parts(conn: Conn, charge_id: str) -> list[Part]:
+    """What a document is collected by, in order."""
+    cursor = await conn.execute(
+        "SELECT state, amount_minor, payment_id FROM collection WHERE charge_id = %s ORDER BY part",
+        (charge_id,),
+    )
+    return [Part(**row) for row in await cursor.fetchall()]
+
+
+async def due_back(conn: Conn, session_id: str) -> list[Part]:
+    """What the credits of a session made due back to the driver, and no charge after them was paid
+    out of: amounts above zero, by payment."""
+    cursor = await conn.execute(
+        "SELECT k.state, -sum(k.amount_minor)::bigint AS amount_minor, k.payment_id"
+        " FROM collection k JOIN charge g ON g.id = k.charge_id"
+        " WHERE g.session_id = %s AND k.state = 'refund_due' GROUP BY k.state, k.payment_id"
+        " HAVING sum(k.amount_minor) <> 0 ORDER BY k.payment_id",
+        (session_id,),
+    )
+    return [Part(**row) for row in await cursor.fetchall()]
+
+
 async def move_pending(
     conn: Conn, payment_id: str, state: str, now: datetime
 ) -> list[dict[str, Any]]:
@@ -199,16 +221,23 @@ async def pending_charge(conn: Conn, session_id: str) -> dict[str, Any] | None:
 
 
 async def add_external(
-    conn: Conn, session_id: str, entity_id: str, reference: str, amount_minor: int, currency: str
+    conn: Conn,
+    session_id: str,
+    entity_id: str,
+    reference: str,
+    amount_minor: int,
+    currency: str,
+    *,
+    without_tax: bool = False,
 ) -> None:
-    """What somebody else has taken for a session. Raises Conflict when the same payment paid
-    another session already."""
+    """What somebody else has taken for a session, or says of it ``without_tax``. Raises Conflict
+    when the same payment paid another session already."""
     try:
         await conn.execute(
             "INSERT INTO external_payment"
-            " (session_id, entity_id, reference, amount_minor, currency)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (session_id) DO NOTHING",
-            (session_id, entity_id, reference, amount_minor, currency),
+            " (session_id, entity_id, reference, amount_minor, currency, without_tax)"
+            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (session_id) DO NOTHING",
+            (session_id, entity_id, reference, amount_minor, currency, without_tax),
         )
     except UniqueViolation:
         raise Conflict(f"the payment {reference!r} has paid another session already") from None

@@ -1,7 +1,8 @@
 """Step bill: rate and book, in one transaction.
 
 Charge, balanced entry, the parts it is collected by, the effects that collect it and tell the
-books, and the session's move to billed: all of it or nothing.
+books, and the session's move to billed: all of it or nothing. Rating, writing and collecting a
+document are the same for an adjustment (pipeline.adjust).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from wattledger.contract import Contract, Route
 from wattledger.db.work import Transaction
@@ -18,16 +21,19 @@ from wattledger.ids import content_digest, derive
 from wattledger.ingest import anomalies
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
+from wattledger.ledger.entries import Entry
 from wattledger.money import format_minor
 from wattledger.payments import plan
 from wattledger.payments import store as payments
 from wattledger.payments.store import Part, Payment
-from wattledger.pipeline import tell
+from wattledger.pipeline import shown, tell
+from wattledger.pipeline.billable import still_there
 from wattledger.pipeline.collect import capture, owe, release
-from wattledger.pipeline.end import idle_counts_on
+from wattledger.pipeline.idle import idle_counts_on
+from wattledger.pipeline.judged import assembled, no_more_than_shown
 from wattledger.pipeline.world import World
-from wattledger.rating import Charge, Draw, Terms, encode, price
-from wattledger.sessions import Anomaly
+from wattledger.rating import Charge, Credit, Draw, Terms, encode, price
+from wattledger.sessions import Delivery
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
 
@@ -47,14 +53,17 @@ async def bill(world: World, session_id: str, draws: tuple[Draw, ...] = ()) -> s
         if row.bill_due_at > tx.now:
             return row.state
         try:
-            charge = await _priced(tx, world, row, draws)
+            delivery, charge = await priced(tx, world, row, draws)
         except CantPrice as error:
             await _hold(tx, row, error.code, str(error))
             return "held"
+        await _explain(tx, row, delivery)
         if charge.total_minor == 0 or row.contract.route is Route.FREE:
             await _free(tx, snapshot, row, charge)
+            await shown.billed(tx, world, row, charge)
             return "free"
         await _issue(tx, snapshot, row, charge)
+        await shown.billed(tx, world, row, charge)
         return "billed"
 
 
@@ -79,24 +88,30 @@ async def hold_failed(world: World, session_id: str, why: str) -> None:
         )
 
 
-async def _priced(
+async def priced(
     tx: Transaction, world: World, row: SessionRow, draws: tuple[Draw, ...]
-) -> Charge:
+) -> tuple[Delivery, Charge]:
+    """What the session's facts say was delivered, and what it costs by its contract. Raises
+    CantPrice."""
     tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
     counts_on = idle_counts_on(tariff)
-    found = await sessions.delivery(tx.conn, row.id, idle_after_stop=counts_on)
-    if isinstance(found, Anomaly):
-        raise CantPrice(found.code, found.message)
-    if counts_on and row.source == "ocpp1.6" and row.ended_at == row.stopped_at:
+    if counts_on and row.ended_at == row.stopped_at and row.state == "ended":
+        until = await still_there(tx, row)
+        if until is not None:
+            await sessions.close_idle(tx.conn, row.id, ended_at=until, bill_due_at=tx.now)
+            row = msgspec.structs.replace(row, ended_at=until)
+    found = await assembled(tx, row, idle_after_stop=counts_on)
+    if counts_on and row.source.startswith(("ocpp", "proxy")) and row.ended_at == row.stopped_at:
         await _without_unplug(tx, row)
-    charge = price(found, tariff, Terms.of(row.contract, draws))
+    terms = Terms.of(row.contract, draws)
+    charge = await no_more_than_shown(tx, world, row, found, price(found, tariff, terms), terms)
     if charge.total_minor < 0 and row.contract.route is not Route.FREE:
         raise CantPrice(
             "total_below_zero",
             f"session {row.id} comes to {format_minor(charge.total_minor, charge.currency)}: no "
             "way of collecting pays a driver; settle it by hand, or give the tariff a min_price",
         )
-    return charge
+    return found, charge
 
 
 async def _without_unplug(tx: Transaction, row: SessionRow) -> None:
@@ -108,6 +123,20 @@ async def _without_unplug(tx: Transaction, row: SessionRow) -> None:
         await anomalies.record(
             tx.conn, at=tx.now, code="unplug.missing", subject=row.id, detail={}, cause="bill"
         )
+
+
+async def _explain(tx: Transaction, row: SessionRow, delivery: Delivery) -> None:
+    """What was told of the registers and is not billed: a reset, a reading that disagrees."""
+    apart_wh = not_billed_wh(row, row.meter_stop_wh, delivery)
+    if apart_wh:
+        await tx.conn.execute(
+            "UPDATE session SET explained_wh = %s WHERE id = %s", (apart_wh, row.id)
+        )
+
+
+def not_billed_wh(row: SessionRow, stop_wh: int | None, delivery: Delivery) -> int:
+    """The registers as they were told, less what is billed of them."""
+    return (stop_wh or 0) - (row.meter_start_wh or 0) - delivery.energy_wh
 
 
 async def _hold(tx: Transaction, row: SessionRow, code: str, message: str) -> None:
@@ -128,20 +157,36 @@ async def _free(tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Ch
 async def _issue(tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Charge) -> None:
     contract = row.contract
     charge_id = derive("chg", row.id, 1)
-    entity_date = _day(charge.ended_at, contract.entity_time_zone)
-    await _insert(tx, row, charge, charge_id, entity_date)
-    entry = entries.charge_issued(
-        contract.entity_id, charge_id, entity_date, charge.currency, contract.route,
-        charge.streams, charge.tax_minor,
-    )  # fmt: skip
-    if await ledger.book(tx.conn, entry, tx.now) is None:
-        raise CantPrice("charge.booked_before", f"{charge_id} stands in the ledger already")
+    entity_date = day(charge.ended_at, contract.entity_time_zone)
+    entry = await issue(tx, row, charge, charge_id, entity_date)
     payment = await payments.of_session(tx.conn, row.id)
     parts = plan.parts(charge.total_minor, contract.route, payment, contract.shortfall)
     await collect_by(tx, charge_id, contract, parts, payment, entity_date)
     await sessions.move(tx.conn, row.id, "billed")
     await tell.session_billed(tx, snapshot, row, charge, charge_id, entity_date, entry)
     await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+
+
+async def issue(
+    tx: Transaction,
+    row: SessionRow,
+    charge: Charge,
+    charge_id: str,
+    entity_date: date,
+    *,
+    revision: int = 1,
+    reason: str | None = None,
+) -> Entry | None:
+    """Write a charge and book it; its entry."""
+    await write(tx, row, charge, encode(charge), entity_date, id=charge_id, revision=revision,
+                reason=reason)  # fmt: skip
+    entry = entries.charge_issued(
+        row.contract.entity_id, charge_id, entity_date, charge.currency, row.contract.route,
+        charge.streams, charge.tax_minor,
+    )  # fmt: skip
+    if await ledger.book(tx.conn, entry, tx.now) is None:
+        raise CantPrice("charge.booked_before", f"{charge_id} stands in the ledger already")
+    return entry
 
 
 async def collect_by(
@@ -161,24 +206,29 @@ async def collect_by(
                   f"{charge_id}/{number}", part.state, part.amount_minor)  # fmt: skip
 
 
-async def _insert(
-    tx: Transaction, row: SessionRow, charge: Charge, charge_id: str, entity_date: date
+async def write(
+    tx: Transaction,
+    row: SessionRow,
+    figures: Charge | Credit,
+    document: bytes,
+    entity_date: date,
+    **more: object,
 ) -> None:
-    document = encode(charge)
+    """Insert the canonical bytes of a document beside its ``figures``; ``more`` are columns."""
     values: dict[str, Any] = {
-        "id": charge_id,
+        **more,
         "session_id": row.id,
         "entity_id": row.contract.entity_id,
-        "currency": charge.currency,
-        "net_minor": charge.net_minor,
-        "tax_minor": charge.tax_minor,
-        "total_minor": charge.total_minor,
-        "energy_wh": charge.energy_wh,
-        "supply_ended_at": charge.ended_at,
-        "site_date": _day(charge.ended_at, row.contract.time_zone),
+        "currency": figures.currency,
+        "net_minor": figures.net_minor,
+        "tax_minor": figures.tax_minor,
+        "total_minor": figures.total_minor,
+        "energy_wh": figures.energy_wh,
+        "supply_ended_at": figures.ended_at,
+        "site_date": day(figures.ended_at, row.contract.time_zone),
         "entity_date": entity_date,
         "issued_at": tx.now,
-        "tariff_digest": row.contract.tariff_digest,
+        "tariff_digest": _tariff_of(row.contract, figures),
         "document": document,
         "document_digest": content_digest(document),
     }
@@ -187,5 +237,13 @@ async def _insert(
     await tx.conn.execute(f"INSERT INTO charge ({columns}) VALUES ({places})", values)
 
 
-def _day(at: datetime, zone: str) -> date:
+def _tariff_of(contract: Contract, figures: Charge | Credit) -> str:
+    """The version it was priced by: the contract's, unless the display had shown less."""
+    shown = contract.display_tariff_digest
+    by_display = isinstance(figures, Charge) and figures.tariffs[0].id != contract.tariff_id
+    return shown if shown is not None and by_display else contract.tariff_digest
+
+
+def day(at: datetime, zone: str) -> date:
+    """The date in a time zone."""
     return at.astimezone(ZoneInfo(zone)).date()

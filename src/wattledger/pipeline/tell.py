@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
+
+import msgspec
 
 from wattledger.accounting.model import Target
 from wattledger.clock import utc_text
@@ -11,7 +14,7 @@ from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ledger.entries import Entry
-from wattledger.rating.model import Charge, TaxAmount
+from wattledger.rating import Charge, Credit, TaxAmount
 from wattledger.sessions.store import SessionRow
 
 
@@ -28,14 +31,67 @@ async def session_billed(
     data = _session(row, charge) | {
         "charge_id": charge_id,
         "entity_date": entity_date.isoformat(),
-        "net_minor": charge.net_minor,
-        "tax_minor": charge.tax_minor,
-        "total_minor": charge.total_minor,
-        "taxes": [_tax(tax) for tax in charge.taxes],
-        "lines": [{"text": line.text, "net_minor": line.net_minor} for line in charge.lines],
+        **_amounts(charge),
         "journal": journal(entry),
     }
     await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.billed", data)
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """A document of an adjustment, with the entry that booked it. ``reverses`` is the charge that
+    a credit takes back."""
+
+    id: str
+    kind: str
+    revision: int
+    reason: str
+    entity_date: date
+    figures: Charge | Credit
+    entry: Entry | None
+    reverses: str | None = None
+
+
+async def session_adjusted(
+    tx: Transaction,
+    snapshot: Snapshot,
+    row: SessionRow,
+    charge: Charge,
+    issued: Sequence[Issued],
+) -> None:
+    """``session.adjusted``: the credit and the new charge, each with its lines and journal, and by
+    how much all of it changes what the session costs."""
+    data = _session(row, charge) | {
+        "change": {
+            name: sum(getattr(document.figures, name) for document in issued)
+            for name in ("net_minor", "tax_minor", "total_minor", "energy_wh")
+        },
+        "documents": [_document(document) for document in issued],
+    }
+    await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.adjusted", data,
+                      f":{issued[-1].revision}")  # fmt: skip
+
+
+def _document(issued: Issued) -> dict[str, Any]:
+    return {
+        "charge_id": issued.id,
+        "kind": issued.kind,
+        "reverses": issued.reverses,
+        "reason": issued.reason,
+        "entity_date": issued.entity_date.isoformat(),
+        "energy_wh": issued.figures.energy_wh,
+        **_amounts(issued.figures),
+        "journal": journal(issued.entry),
+    }
+
+
+def _amounts(figures: Charge | Credit) -> dict[str, Any]:
+    return {
+        "net_minor": figures.net_minor,
+        "tax_minor": figures.tax_minor,
+        "total_minor": figures.total_minor,
+        "taxes": [_tax(tax) for tax in figures.taxes],
+        "lines": [{"text": line.text, "net_minor": line.net_minor} for line in figures.lines],
+    }
 
 
 async def session_free(
@@ -44,6 +100,35 @@ async def session_free(
     """``session.free``: ended, and nothing is charged."""
     data = _session(row, charge) | {"reason": charge.free_reason or str(row.contract.route)}
     await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.free", data)
+
+
+async def session_discarded(
+    tx: Transaction,
+    snapshot: Snapshot,
+    row: SessionRow,
+    ended_at: datetime,
+    energy_wh: int,
+    kind: str,
+) -> None:
+    """``session.free`` of a session that was held: somebody decided that nobody is billed."""
+    data = _place(row) | {
+        "currency": row.contract.currency,
+        "energy_wh": energy_wh,
+        "started_at": utc_text(row.started_at),
+        "ended_at": utc_text(ended_at),
+        "reason": f"discarded: {kind.replace('_', ' ')}",
+    }
+    await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.free", data)
+
+
+async def charging_ended(
+    tx: Transaction, snapshot: Snapshot, row: SessionRow, data: dict[str, Any], which: str
+) -> None:
+    """``session.charging_ended``: the car is idle, and from when on that costs how much."""
+    data = _place(row) | data
+    await _to_targets(
+        tx, snapshot, row.contract.entity_id, row.id, "session.charging_ended", data, which
+    )
 
 
 async def payout_paid(
@@ -77,7 +162,7 @@ def _tax(tax: TaxAmount) -> dict[str, Any]:
     }
 
 
-def _session(row: SessionRow, charge: Charge) -> dict[str, Any]:
+def _place(row: SessionRow) -> dict[str, Any]:
     return {
         "session_id": row.id,
         "entity_id": row.contract.entity_id,
@@ -85,6 +170,12 @@ def _session(row: SessionRow, charge: Charge) -> dict[str, Any]:
         "charge_point_id": row.charge_point_id,
         "account_id": row.contract.account_id,
         "route": row.contract.route.value,
+    }
+
+
+def _session(row: SessionRow, charge: Charge) -> dict[str, Any]:
+    return {
+        **_place(row),
         "currency": charge.currency,
         "energy_wh": charge.energy_wh,
         "started_at": utc_text(charge.started_at),
@@ -99,7 +190,9 @@ async def _to_targets(
     subject: str,
     kind: str,
     data: dict[str, Any],
+    which: str = "",
 ) -> None:
+    """``which`` tells one message of a kind about ``subject`` from another."""
     for target in snapshot.all("target", Target):
         if target.entity != entity_id:
             continue  # one entity's books never hear of another's
@@ -108,7 +201,7 @@ async def _to_targets(
             kind="webhook.deliver",
             subject=target.id,
             lane=f"hook:{target.id}:{subject}",
-            key=f"{target.id}:{subject}:{kind}",
+            key=f"{target.id}:{subject}:{kind}{which}",
             request={"type": kind, "timestamp": utc_text(tx.now), "data": data},
             due_at=tx.now,
             caused_at=tx.now,

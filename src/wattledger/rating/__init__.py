@@ -14,6 +14,7 @@ from wattledger.rating.assessment import (
     with_assessment,
 )
 from wattledger.rating.codec import decode, encode
+from wattledger.rating.credit import Credit, credit_of, decode_credit, encode_credit
 from wattledger.rating.engine import price
 from wattledger.rating.explain import driver_text, evidence, why
 from wattledger.rating.inputs import price_file, price_session
@@ -37,6 +38,7 @@ __all__ = [
     "ENGINE",
     "Assessed",
     "Charge",
+    "Credit",
     "Difference",
     "Discount",
     "Draw",
@@ -53,9 +55,12 @@ __all__ = [
     "TaxRequest",
     "Terms",
     "cdr_tariffs",
+    "credit_of",
     "decode",
+    "decode_credit",
     "driver_text",
     "encode",
+    "encode_credit",
     "evidence",
     "price",
     "price_cdr",

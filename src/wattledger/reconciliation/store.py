@@ -20,10 +20,26 @@ _READ = (
     "WITH read AS (SELECT subject AS processor_id, max(due_at) AS at FROM effect"
     " WHERE kind = 'stripe.read' AND state = 'done' AND response->>'next' IS NULL GROUP BY subject)"
 )
+# Not those of which somebody told the energy alone: their registers count from 0 each time.
+_ABSOLUTE = (
+    "NOT EXISTS (SELECT FROM session_fact f WHERE f.session_id = session.id AND f.kind = 'start'"
+    " AND f.detail->>'register' = 'relative')"
+)
 # The sessions whose register is known from end to end, by connector.
 _METERED = (
     "WITH metered AS (SELECT id, entity_id, charge_point_id || '/' || connector_id AS connector,"
-    " started_at FROM session WHERE entity_id = %(entity)s AND meter_stop_wh IS NOT NULL)"
+    " started_at FROM session WHERE entity_id = %(entity)s AND meter_stop_wh IS NOT NULL"
+    f" AND {_ABSOLUTE})"
+)
+# The documents that messages to the books told of: one, or those of an adjustment.
+_MESSAGES = (
+    "SELECT e.id, e.subject AS target, e.state, d.number, d.told->>'charge_id' AS charge_id,"
+    " (d.told->>'total_minor')::bigint AS total_minor, e.request->'data'->>'currency' AS currency,"
+    " e.request->'data'->>'entity_id' AS entity_id FROM effect e CROSS JOIN LATERAL"
+    " jsonb_array_elements(COALESCE(e.request->'data'->'documents',"
+    "   jsonb_build_array(e.request->'data'))) WITH ORDINALITY AS d (told, number)"
+    " WHERE e.kind = 'webhook.deliver'"
+    " AND e.request->>'type' IN ('session.billed', 'session.adjusted')"
 )
 # Each query gives id, key, amount, entity_id, currency, what. %(entity)s restricts to a legal
 # entity, because two of them never share an item; what was issued from %(told_by)s on may still
@@ -50,13 +66,16 @@ _SIDES = {
         "SELECT id, charge_point_id || '/' || connector_id || '|' || meter_start_wh || '|'"
         " || meter_stop_wh AS key, meter_stop_wh - meter_start_wh AS amount, entity_id,"
         " NULL::text AS currency, id AS what FROM session"
-        " WHERE entity_id = %(entity)s AND meter_stop_wh IS NOT NULL"
+        f" WHERE entity_id = %(entity)s AND meter_stop_wh IS NOT NULL AND {_ABSOLUTE}"
         " ORDER BY charge_point_id, connector_id, started_at, id"
     ),
     ("session", "ours"): (
-        "SELECT id, id AS key, meter_stop_wh - meter_start_wh AS amount, entity_id,"
+        # One whose charge was credited, and that nothing is charged for, comes to nothing.
+        "SELECT id, id AS key, CASE WHEN state = 'billed' OR EXISTS"
+        " (SELECT FROM standing_charge c WHERE c.session_id = session.id)"
+        " THEN meter_stop_wh - meter_start_wh - explained_wh ELSE 0 END AS amount, entity_id,"
         " NULL::text AS currency, 'Session ' || id AS what FROM session"
-        " WHERE entity_id = %(entity)s AND state = 'billed'"
+        " WHERE entity_id = %(entity)s AND state IN ('billed', 'adjusted')"
     ),
     ("session", "theirs"): (
         "SELECT id, session_id AS key, energy_wh AS amount, entity_id, NULL::text AS currency,"
@@ -90,9 +109,12 @@ _SIDES = {
         " WHERE entity_id = %(entity)s AND payout_id IS NOT NULL AND category <> 'payout'"
     ),
     ("external", "ours"): (
-        "SELECT c.id, c.session_id AS key, c.total_minor AS amount, c.entity_id, c.currency,"
+        # Who named no tax is compared without it. A CDR is compared whoever it is settled with.
+        "SELECT c.id, c.session_id AS key, CASE WHEN x.without_tax THEN c.net_minor"
+        " ELSE c.total_minor END AS amount, c.entity_id, c.currency,"
         " 'Session ' || c.session_id AS what FROM charge c JOIN session s ON s.id = c.session_id"
-        " WHERE c.entity_id = %(entity)s AND s.route = 'external'"
+        " LEFT JOIN external_payment x ON x.session_id = s.id"
+        " WHERE c.entity_id = %(entity)s AND (s.route = 'external' OR x.session_id IS NOT NULL)"
     ),
     ("external", "theirs"): (
         "SELECT x.reference AS id, x.session_id AS key, x.amount_minor AS amount, x.entity_id,"
@@ -102,8 +124,7 @@ _SIDES = {
     ),
     # Every charge for every receiver its entity had when it was issued, or was told all the same.
     ("books", "ours"): (
-        "WITH told AS (SELECT request->'data'->>'charge_id' AS charge_id, subject AS target"
-        "   FROM effect WHERE kind = 'webhook.deliver' AND request->>'type' = 'session.billed'),"
+        f"WITH told AS (SELECT m.charge_id, m.target FROM ({_MESSAGES}) m),"
         " due AS (SELECT id AS charge_id, t.key AS target FROM charge c CROSS JOIN LATERAL"
         "   (SELECT DISTINCT ON (key) key, digest FROM config_activation"
         "     WHERE kind = 'target' AND valid_from <= c.issued_at"
@@ -116,14 +137,13 @@ _SIDES = {
         " WHERE c.entity_id = %(entity)s AND c.issued_at < %(told_by)s"
     ),
     ("books", "theirs"): (
-        "SELECT e.id::text AS id, e.request->'data'->>'charge_id' || '/' || e.subject AS key,"
-        " (e.request->'data'->>'total_minor')::bigint AS amount, %(entity)s AS entity_id,"
-        " COALESCE(e.request->'data'->>'currency', c.currency) AS currency,"
-        " 'Message to ' || e.subject AS what"
-        " FROM effect e LEFT JOIN charge c ON c.id = e.request->'data'->>'charge_id'"
-        " WHERE e.kind = 'webhook.deliver' AND e.request->>'type' = 'session.billed'"
-        " AND e.state = 'done' AND (c.id IS NULL OR c.issued_at < %(told_by)s)"
-        " AND COALESCE(c.entity_id, e.request->'data'->>'entity_id') = %(entity)s"
+        "SELECT m.id::text || CASE WHEN m.number > 1 THEN '/' || m.number ELSE '' END AS id,"
+        " m.charge_id || '/' || m.target AS key, m.total_minor AS amount,"
+        " %(entity)s AS entity_id, COALESCE(m.currency, c.currency) AS currency,"
+        f" 'Message to ' || m.target AS what FROM ({_MESSAGES}) m"
+        " LEFT JOIN charge c ON c.id = m.charge_id"
+        " WHERE m.state = 'done' AND (c.id IS NULL OR c.issued_at < %(told_by)s)"
+        " AND COALESCE(c.entity_id, m.entity_id) = %(entity)s"
     ),
 }
 
