@@ -19,7 +19,7 @@ from wattledger.ids import content_digest, derive
 from wattledger.money import divide
 from wattledger.rating import Charge, Terms, encode, price
 from wattledger.sessions.assemble import Fact, assemble
-from wattledger.sessions.model import Activity, Delivery
+from wattledger.sessions.model import Activity
 from wattledger.tariffs import read_tariff
 
 ZONE = ZoneInfo("Europe/Amsterdam")
@@ -142,8 +142,8 @@ def write(conn: Conn, drive: Drive, point: int, *, age_days: int) -> Charge:
     """A billed session with all its rows; older ones are paid out."""
     contract, facts = contract_of(drive), facts_of(drive)
     add_session(conn, drive, contract, facts, point, "billed")
-    found = assemble(drive.key, "Europe/Amsterdam", facts, idle_after_stop=True)
-    assert isinstance(found, Delivery)
+    found = assemble(drive.key, "Europe/Amsterdam", facts, idle_after_stop=True).delivery
+    assert found is not None
     found = msgspec.structs.replace(found, max_power_w=contract.power_w)
     tariff = read_tariff(TARIFFS[contract.tariff_id], "$")
     charge = price(found, tariff, Terms.simple("VAT", "21", contract.discount_percent))

@@ -11,11 +11,15 @@ import msgspec
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
-from seed import Drive, add_charge, add_session, contract_of, facts_of
-from seed_config import configure, digest
+from seed import FULL, Drive, add_charge, add_session, contract_of, facts_of
+from seed_config import NOW, configure, digest
 
+from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database
 from wattledger.db.roles import Role
+from wattledger.db.work import Work
+from wattledger.pipeline.adjust import adjust
+from wattledger.pipeline.world import World
 from wattledger.rating import Charge, Draw, Fee, Tax, Terms, price
 from wattledger.sessions.assemble import assemble
 from wattledger.sessions.model import Delivery, Reading, Reserved
@@ -56,8 +60,8 @@ async def _shown(
         contract_of(drive), tariff_digest=digest("tariff", "bill-page", body)
     )
     facts = facts_of(drive)
-    found = assemble(KEY, "Europe/Amsterdam", facts, idle_after_stop=True)
-    assert isinstance(found, Delivery)
+    found = assemble(KEY, "Europe/Amsterdam", facts, idle_after_stop=True).delivery
+    assert found is not None
     found = msgspec.structs.replace(found, max_power_w=contract.power_w)
     charge = price(found, tariff, Terms.of(contract, draws))
     with psycopg.connect(database.conninfo(Role.APP)) as conn:
@@ -205,3 +209,44 @@ def test_a_price_is_written_with_its_sign_before_the_currency() -> None:
     assert numbers.quantity(1_500_000, "Wh", 1000) == "1.500 kWh"
     assert numbers.quantity(0, "session") == ""
     assert str(numbers.quantity(1500, "Wh")) == str(numbers.kwh(1500))
+
+
+async def test_an_adjusted_session_shows_all_its_documents(
+    page: httpx.AsyncClient, seeded: Database, work: Work, clock: DrivenClock
+) -> None:
+    """A captured card session whose register at the start was 1 kWh higher after all."""
+    clock.advance(NOW)
+    with psycopg.connect(seeded.conninfo(Role.APP)) as conn:
+        [(start_at, start_wh, before_minor)] = conn.execute(
+            "SELECT started_at, meter_start_wh, total_minor FROM session s JOIN charge c"
+            " ON c.session_id = s.id WHERE s.id = %s", (FULL,),
+        ).fetchall()  # fmt: skip
+        conn.execute(
+            "INSERT INTO session_fact (session_id, kind, at, received_at, register_wh, origin,"
+            " dedupe) VALUES (%s, 'correct_start', %s, %s, %s, 'person', 'x')",
+            (FULL, start_at, NOW, start_wh + 1_000),
+        )
+        conn.execute("UPDATE session SET adjust_due_at = %s WHERE id = %s", (NOW, FULL))
+    assert await adjust(World(work), FULL) == "adjusted"
+    html = (await page.get(f"/sessions/{FULL}")).text
+    with psycopg.connect(seeded.conninfo(Role.READER)) as conn:
+        documents = conn.execute(
+            "SELECT id, total_minor FROM charge WHERE session_id = %s ORDER BY revision", (FULL,)
+        ).fetchall()
+    table = html[html.index("<h2>Documents</h2>") :]
+    table = table[: table.index("</table>")]
+    assert re.findall(r"(Charge|Credit) <code>(\w+)</code>", table) == [
+        ("Charge", documents[0][0]), ("Credit", documents[1][0]), ("Charge", documents[2][0]),
+    ]  # fmt: skip
+    assert documents[1][1] == -before_minor < 0 < documents[2][1] < before_minor
+    assert "corrected by a person" in table
+    # The bill is the one in force, and the money says what is to be given back.
+    assert "Proven:" in html
+    assert _foot(html)[-1] == ("Total charged", f"{documents[2][1] / 100:.2f}")
+    assert "Refund due" in html
+    assert "To be refunded" in html
+    listed = (await page.get("/sessions?state=adjusted")).text
+    assert FULL in listed
+    assert f"{documents[2][1] / 100:.2f}" in listed
+    assert FULL in (await page.get("/sessions?money=refund_due")).text
+    assert (await page.get("/")).status_code == 200

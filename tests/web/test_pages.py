@@ -127,6 +127,9 @@ async def test_what_needs_a_person_counts_what_its_link_shows(page: httpx.AsyncC
     assert rows["/reconciliation#breaks"] == "3"
     for href, count in rows.items():
         listed = (await page.get(href.replace("&amp;", "&"))).text
+        if href == "/anomalies":
+            assert listed.count("<article") == int(count)
+            continue
         body = listed[listed.index("<tbody>", max(listed.find('id="breaks"'), 0)) :]
         assert body.split("</tbody>")[0].count("<tr") == int(count), href
     assert 'data-todo="refused"><span class="c">0</span>' in html

@@ -1,4 +1,5 @@
-"""The web page: the same figures as the books, for people. It only reads.
+"""The web page: the same figures as the books, for people. It reads; only decisions about
+anomalies write.
 
 ``page_routes`` is all that a server needs; the routes go behind those of the API, because the
 last one answers whatever is left.
@@ -6,13 +7,16 @@ last one answers whatever is left.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wattledger.clock import Clock
-from wattledger.web import handlers
+from wattledger.pipeline.world import World
+from wattledger.web import anomalies, handlers
 from wattledger.web.events import events
 from wattledger.web.live import Live
 from wattledger.web.page import HEADERS, STATIC, Handler, Pool, Site
@@ -28,20 +32,28 @@ _PAGES: tuple[tuple[str, Handler], ...] = (
     ("/reconciliation", handlers.reconciliation),
     ("/ledger", handlers.ledger),
     ("/deliveries", handlers.deliveries),
-    ("/anomalies", handlers.anomalies),
+    ("/anomalies", anomalies.listed),
+    ("/anomalies/{anomaly_id}", anomalies.one),
     ("/{path:path}", handlers.missing),
 )
 
 
 def page_routes(
-    pool: Pool, clock: Clock, live: Live | None, *, ocpp_url: str | None = None
+    pool: Pool,
+    clock: Clock,
+    live: Live | None,
+    *,
+    ocpp_url: str | None = None,
+    world: World | None = None,
+    wake: Callable[[], None] = lambda: None,
 ) -> list[Route | Mount]:
     """The pages over ``pool``, whose connections read as wattledger_reader with dict rows.
 
     Without ``live`` the first page still renews itself, every few seconds. ``ocpp_url`` is the
-    address that the first-run page tells a charge point to connect to.
+    address that the first-run page tells a charge point to connect to. With ``world`` a person can
+    decide about anomalies; ``wake`` is called when there may be work from that.
     """
-    site = Site(pool, clock, live, ocpp_url)
+    site = Site(pool, clock, live, ocpp_url, world, wake)
     static = Mount(
         "/static", StaticFiles(directory=STATIC), middleware=[Middleware(_StaticHeaders)]
     )
@@ -49,7 +61,8 @@ def page_routes(
         Route(path, site.endpoint(handler), methods=["GET"], name=f"page {path}")
         for path, handler in _PAGES
     ]
-    return [static, *pages]
+    decide = site.endpoint(anomalies.decide)
+    return [static, Route("/anomalies/{anomaly_id}", decide, methods=["POST"]), *pages]
 
 
 class _StaticHeaders:

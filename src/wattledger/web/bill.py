@@ -19,7 +19,10 @@ from wattledger.web.places import Conn
 _SESSION = "SELECT * FROM session WHERE id = %s"
 _CHARGES = "SELECT * FROM charge WHERE session_id = %s ORDER BY revision"
 _FACTS = "SELECT * FROM session_fact WHERE session_id = %s ORDER BY at, id"
-_PARTS = "SELECT * FROM collection WHERE charge_id = %s ORDER BY part"
+_PARTS = """
+    SELECT k.* FROM collection k JOIN charge g ON g.id = k.charge_id
+     WHERE g.session_id = %s ORDER BY g.revision, k.part
+"""
 _PAYMENT = "SELECT * FROM payment WHERE session_id = %s"
 _EXTERNAL = "SELECT * FROM external_payment WHERE session_id = %s"
 _ITEMS = """
@@ -88,8 +91,10 @@ class Bill(msgspec.Struct, frozen=True):
     session: dict[str, Any]
     contract: Contract
     charge_row: dict[str, Any] | None
+    """The charge in force; None where there is none, or all of it is credited."""
     charge: Charge | None
-    revisions: int
+    documents: list[dict[str, Any]]
+    """All charges and credits, in the order they were issued in."""
     facts: list[dict[str, Any]]
     parts: list[dict[str, Any]]
     payment: dict[str, Any] | None
@@ -119,6 +124,16 @@ class Bill(msgspec.Struct, frozen=True):
     def facts_digest(self) -> str:
         """Over the digests of all facts in their order: another fact, another digest."""
         return content_digest("\n".join(fact["dedupe"] for fact in self.facts).encode())
+
+    @property
+    def revisions(self) -> int:
+        """How many documents there are."""
+        return len(self.documents)
+
+    @property
+    def sum_minor(self) -> int:
+        """What all documents come to: the charge in force, or nothing."""
+        return sum(row["total_minor"] for row in self.documents)
 
     @property
     def debit_minor(self) -> int:
@@ -155,11 +170,11 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
         raise NotFound(f"there is no session {session_id!r}: find it by token or charge point")
     contract = msgspec.convert(session["contract"], Contract)
     charges = await _all(conn, _CHARGES, session_id)
-    charge_row = charges[-1] if charges else None
+    charge_row = charges[-1] if charges and charges[-1]["kind"] == "charge" else None
     charge = decode(bytes(charge_row["document"])) if charge_row else None
     payment = await _one(conn, _PAYMENT, session_id)
     items = await _all(conn, _ITEMS, payment["id"]) if payment else []
-    parts = await _all(conn, _PARTS, charge_row["id"]) if charge_row else []
+    parts = await _all(conn, _PARTS, session_id)
     causes = [session_id, *(row["id"] for row in charges), *(row["id"] for row in items)]
     causes += [f"{part['charge_id']}/{part['part']}" for part in parts]
     journal = await _all(conn, _JOURNAL, causes)
@@ -174,9 +189,9 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
         contract=contract,
         charge_row=charge_row,
         charge=charge,
-        revisions=len(charges),
+        documents=charges,
         facts=await _all(conn, _FACTS, session_id),
-        parts=parts,
+        parts=_net(parts),
         payment=payment,
         external=await _one(conn, _EXTERNAL, session_id),
         items=items,
@@ -187,6 +202,16 @@ async def read_bill(conn: Conn, session_id: str) -> Bill:
         tariff=tariff["body"] if tariff else {},
         proof=prove(charge_row, charge, journal, replayed) if charge_row and charge else None,
     )
+
+
+def _net(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where the money stands after all documents: a part of each state and payment, if any."""
+    found: dict[tuple[str, str | None], dict[str, Any]] = {}
+    for part in parts:
+        key = part["state"], part["payment_id"]
+        before = found[key]["amount_minor"] if key in found else 0
+        found[key] = {**part, "amount_minor": before + part["amount_minor"]}
+    return [part for part in found.values() if part["amount_minor"]]
 
 
 async def replay(

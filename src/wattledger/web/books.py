@@ -15,6 +15,7 @@ WORDS = {
     "receivable.account": "Owed by accounts",
     "receivable.external": "Owed by the other system",
     "receivable.debt": "Drivers’ debts",
+    "payable.driver": "Owed to drivers",
     "revenue.energy": "Revenue, energy",
     "revenue.time": "Revenue, charging time",
     "revenue.idle": "Revenue, idle time",
@@ -171,16 +172,6 @@ async def read_sent(
     for row in await (await conn.execute(_EFFECT_COUNTS)).fetchall():
         counts.setdefault(row["kind"], {})[row["state"]] = row["n"]
     return [_sent(row) for row in rows], counts, rows[-1]["id"] if len(rows) == ROWS else None
-
-
-async def read_anomalies(conn: Conn, *, resolved: bool) -> list[dict[str, Any]]:
-    """What a person should look at, the newest first."""
-    cursor = await conn.execute(
-        "SELECT a.*, s.id AS session_id FROM anomaly a LEFT JOIN session s ON s.id = a.subject"
-        " WHERE (a.resolved_at IS NOT NULL) = %s ORDER BY a.at DESC, a.id DESC LIMIT 200",
-        (resolved,),
-    )
-    return await cursor.fetchall()
 
 
 def account_name(code: str) -> str:

@@ -52,7 +52,9 @@ def chart(bill: Bill, now: datetime) -> dict[str, Any] | None:
         "cost": running_cost(charge, readings) if charge else [],
         "total": charge.total_minor if charge else None,
         "hold": bill.payment["hold_minor"] if bill.payment else None,
-        "captured": bool(bill.payment and bill.payment["captured_minor"]),
+        "captured": bool(
+            charge and bill.payment and bill.payment["captured_minor"] == charge.total_minor
+        ),
     }
 
 

@@ -51,6 +51,8 @@ _COLLECTED = {
     "pending": "pending",
     "waived": "waived",
     "debt": "debt",
+    # What was captured beyond what is charged is at the processor, until it is given back.
+    "refund_due": "captured",
 }
 _STANDS = {
     "invoiced": "receivable",
@@ -152,7 +154,8 @@ async def read_flow(conn: Conn, entity_id: str, first: date, last: date) -> Flow
         if collected != "captured":
             add(collected, _STANDS[collected], row["amount"])
     captured = sum(amount for (_, target), amount in sums.items() if target == "captured")
-    not_drawn = 0
+    # What adjustments took back of the charges of other days can't be drawn either.
+    not_drawn = -sum(a for (_, target), a in sums.items() if a < 0 and target in _STANDS)
     for place, amount in _stands(captured, places).items():
         add("captured", place, max(amount, 0))
         not_drawn += max(-amount, 0)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from wattledger.errors import BadInput, NotFound
-from wattledger.web import books
+from wattledger.web import anomalies, books
 from wattledger.web.bill import read_bill
 from wattledger.web.curve import chart
 from wattledger.web.events import read_page, render, seen_digest
@@ -99,6 +99,7 @@ async def session(site: Site, request: Request) -> Response:
     async with site.snapshot() as conn:
         view = await site.view(conn, request)
         bill = await read_bill(conn, request.path_params["session_id"])
+        doubts = await anomalies.of_session(site, conn, request, view, bill.session["id"])
     entity = view.places.entities.get(bill.contract.entity_id, view.entity)
     model = model_of(bill.contract.route, bill.contract.discount_percent, bill.tariff)
     return site.html(
@@ -116,6 +117,7 @@ async def session(site: Site, request: Request) -> Response:
         collected=COLLECTED,
         route=ROUTES[bill.contract.route],
         account_name=books.account_name,
+        **doubts,
     )
 
 
@@ -181,15 +183,6 @@ async def deliveries(site: Site, request: Request) -> Response:
         state=state,
         next=follow,
     )
-
-
-async def anomalies(site: Site, request: Request) -> Response:
-    """GET /anomalies: what a person should look at."""
-    which = chosen(request, "which", ("open", "resolved"))
-    async with site.snapshot() as conn:
-        view = await site.view(conn, request)
-        rows = await books.read_anomalies(conn, resolved=which == "resolved")
-    return site.html("anomalies.html", request, view, rows=rows, which=which)
 
 
 async def missing(site: Site, request: Request) -> Response:

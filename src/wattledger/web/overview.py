@@ -36,13 +36,14 @@ _CURVE = f"""
     {_OF_DAY} GROUP BY 1 ORDER BY 1
 """
 _TAPE = f"""
-    SELECT c.id, s.id AS session_id, s.site_id, s.charge_point_id, s.route,
+    SELECT c.id, c.kind, s.id AS session_id, s.site_id, s.charge_point_id, s.route,
            s.contract->>'discount_percent' AS discount, v.body AS tariff,
            c.supply_ended_at, c.energy_wh, c.total_minor
-      FROM (SELECT c.* {_OF_DAY} ORDER BY c.issued_at DESC, c.id DESC LIMIT {TAPE_ROWS}) c
+      FROM (SELECT c.* {_OF_DAY} ORDER BY c.issued_at DESC, c.revision DESC, c.id DESC
+             LIMIT {TAPE_ROWS}) c
       JOIN session s ON s.id = c.session_id
       JOIN config_version v ON v.digest = c.tariff_digest
-     ORDER BY c.issued_at DESC, c.id DESC
+     ORDER BY c.issued_at DESC, c.revision DESC, c.id DESC
 """
 _RUNNING = """
     SELECT count(*) AS n,
@@ -240,7 +241,9 @@ def _tape_row(row: dict[str, Any], places: Places, entity: Entity) -> TapeRow:
         ended_at=row["supply_ended_at"],
         zone=places.zone(row["site_id"], entity.time_zone),
         site=places.site(row["site_id"]),
-        model=model_name(model_of(row["route"], row["discount"], row["tariff"])),
+        model="Credit"
+        if row["kind"] == "credit"
+        else model_name(model_of(row["route"], row["discount"], row["tariff"])),
         energy_wh=row["energy_wh"],
         total_minor=row["total_minor"],
     )

@@ -24,6 +24,7 @@ from starlette.responses import HTMLResponse, Response
 
 from wattledger.clock import Clock
 from wattledger.errors import BadInput, NotFound
+from wattledger.pipeline.world import World
 from wattledger.web import numbers
 from wattledger.web.flow import nodes
 from wattledger.web.live import Live
@@ -62,6 +63,7 @@ NAV = (
     ("/reconciliation", "Reconciliation"),
     ("/ledger", "Ledger"),
     ("/deliveries", "Deliveries"),
+    ("/anomalies", "Anomalies"),
 )
 HEADERS = {
     # Nothing from anywhere else, nothing inline; htmx and the charts need no exception.
@@ -98,12 +100,20 @@ class Site:
     """The pages' common ground."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, live: Live | None, ocpp_url: str | None = None
+        self,
+        pool: Pool,
+        clock: Clock,
+        live: Live | None,
+        ocpp_url: str | None = None,
+        world: World | None = None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.pool = pool
         self.clock = clock
         self.live = live
         self.ocpp_url = ocpp_url
+        self.world = world
+        self.wake = wake
         self.templates = _templates()
 
     @asynccontextmanager
@@ -185,7 +195,7 @@ class Site:
                     "This page has a fault",
                     f"It ended with {type(error).__name__}. The log has the whole story under"
                     f" “{request.url.path} failed”. The figures themselves are not touched by"
-                    " it: pages only read.",
+                    " it: what a page changes, it changes as a whole or not at all.",
                 )
             response.headers.update(HEADERS)
             response.headers.setdefault("Cache-Control", "no-store")

@@ -19,6 +19,7 @@ STATES = {
     "ended": ("Ended, not billed yet", "wait"),
     "billed": ("Billed", "ok"),
     "free": ("Free", ""),
+    "adjusted": ("Adjusted", "ok"),
     "held": ("Held", "bad"),
 }
 COLLECTED = {
@@ -30,6 +31,7 @@ COLLECTED = {
     "pending": ("Being collected", "wait"),
     "waived": ("Waived", ""),
     "debt": ("Debt", "bad"),
+    "refund_due": ("Refund due", "warn"),
 }
 MONEY_FILTERS = {key: word for key, (word, _) in COLLECTED.items()} | {
     "lapsing": "Hold lapses within a day"
@@ -39,14 +41,19 @@ _SELECT = """
     SELECT s.id, s.site_id, s.charge_point_id, s.connector_id, s.token, s.account_id, s.route,
            s.state, s.held_reason, s.started_at, s.ended_at, s.stopped_at, s.meter_start_wh,
            s.contract->>'discount_percent' AS discount, v.body AS tariff,
-           c.total_minor, c.currency, COALESCE(c.energy_wh, s.meter_stop_wh - s.meter_start_wh,
+           c.total_minor, c.currency, COALESCE(NULLIF(c.energy_wh, 0),
+           s.meter_stop_wh - s.meter_start_wh,
            last.register_wh - s.meter_start_wh) AS energy_wh, parts.states
       FROM session s
-      LEFT JOIN LATERAL (SELECT * FROM charge WHERE session_id = s.id
-                          ORDER BY revision DESC LIMIT 1) c ON true
+      -- All documents of the session: a credit takes its charge back.
+      LEFT JOIN LATERAL (SELECT sum(total_minor)::bigint AS total_minor,
+                                sum(energy_wh)::bigint AS energy_wh, max(currency) AS currency,
+                                array_agg(id) AS ids, array_agg(entity_date) AS days
+                           FROM charge WHERE session_id = s.id) c ON true
       LEFT JOIN config_version v ON v.digest = s.contract->>'tariff_digest'
-      LEFT JOIN LATERAL (SELECT array_agg(DISTINCT state ORDER BY state) AS states
-                           FROM collection WHERE charge_id = c.id) parts ON true
+      LEFT JOIN LATERAL (SELECT array_agg(state ORDER BY state) AS states
+                           FROM (SELECT state FROM collection WHERE charge_id = ANY(c.ids)
+                                  GROUP BY state HAVING sum(amount_minor) <> 0) net) parts ON true
       LEFT JOIN LATERAL (SELECT register_wh FROM session_fact f
                           WHERE f.session_id = s.id AND f.register_wh IS NOT NULL
                             AND s.state IN ('open', 'held')
@@ -54,7 +61,7 @@ _SELECT = """
 """
 _FIND = """(s.id = %(q)s OR s.id LIKE %(q_prefix)s OR lower(s.token) = lower(%(q)s)
     OR lower(s.charge_point_id) = lower(%(q)s) OR s.account_id = %(q)s
-    OR s.transaction_id::text = %(q)s OR c.id = %(q)s OR c.total_minor = %(q_minor)s
+    OR s.transaction_id::text = %(q)s OR %(q)s = ANY(c.ids) OR c.total_minor = %(q_minor)s
     OR EXISTS (SELECT FROM payment p WHERE p.session_id = s.id
         AND (p.id = %(q)s OR p.intent_id = %(q)s OR p.external_charge_id = %(q)s
              OR EXISTS (SELECT FROM processor_item i WHERE i.payment_id = p.id
@@ -65,12 +72,13 @@ _CONDITIONS = {
     "state": "s.state = %(state)s",
     "route": "s.route = %(route)s",
     "q": _FIND,
-    "day": "c.entity_date = %(day)s",
+    "day": "%(day)s = ANY(c.days)",
     "before": "(s.started_at, s.id) < (%(before_at)s, %(before_id)s)",
     "lapsing": "EXISTS (SELECT FROM payment p WHERE p.session_id = s.id AND p.state = 'held'"
     " AND p.capture_before < %(hold_before)s)",
     "money": "EXISTS (SELECT FROM charge g JOIN collection col ON col.charge_id = g.id"
-    " WHERE g.session_id = s.id AND col.state = %(money)s)",
+    " WHERE g.session_id = s.id AND col.state = %(money)s"
+    " GROUP BY g.session_id HAVING sum(col.amount_minor) <> 0)",
 }
 
 

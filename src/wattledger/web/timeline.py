@@ -121,6 +121,9 @@ def _other_parts(bill: Bill) -> Iterator[Event]:
         if part["state"] in words:
             what, note = words[part["state"]]
             yield Event(part["changed_at"], what, note, part["amount_minor"], strong=True)
+        elif part["state"] == "refund_due":
+            note = "captured before the session was adjusted"
+            yield Event(None, "To be refunded", note, part["amount_minor"], done=False)
         elif part["state"] == "pending" and bill.payment is None:
             yield Event(None, "To be collected", "no payment yet", part["amount_minor"], done=False)
 

@@ -34,8 +34,9 @@ _COUNTS = """
           AND state = 'held' AND capture_before < %(hold_before)s) AS lapsing_minor,
       (SELECT min(capture_before) FROM payment WHERE entity_id = %(entity)s AND state = 'held'
           AND capture_before < %(hold_before)s) AS lapsing_first,
-      (SELECT count(DISTINCT charge_id) FROM collection WHERE entity_id = %(entity)s
-          AND state = 'debt') AS debts,
+      (SELECT count(*) FROM (SELECT FROM collection k JOIN charge g ON g.id = k.charge_id
+          WHERE k.entity_id = %(entity)s AND k.state = 'debt' GROUP BY g.session_id
+          HAVING sum(k.amount_minor) <> 0) owed) AS debts,
       (SELECT COALESCE(sum(amount_minor), 0)::bigint FROM collection WHERE entity_id = %(entity)s
           AND state = 'debt') AS debts_minor,
       (SELECT count(DISTINCT charge_id) FROM collection WHERE entity_id = %(entity)s
