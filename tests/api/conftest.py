@@ -20,7 +20,11 @@ from wattledger.pipeline.world import World
 
 KEYS = (
     ApiKey("reader", "READER", ("sessions:read",)),
-    ApiKey("writer", "WRITER", ("sessions:read", "sessions:write", "clock")),
+    ApiKey(
+        "writer",
+        "WRITER",
+        ("sessions:read", "sessions:write", "authorizations:write", "anomalies:write", "clock"),
+    ),
 )
 
 

@@ -19,11 +19,11 @@ from wattledger.pipeline.world import World
 READER = {"Authorization": "Bearer reader"}
 WRITER = {"Authorization": "Bearer writer"}
 SESSION: dict[str, Any] = {
-    "id": "S-1", "charge_point_id": "D-1", "connector_id": 1, "token": "ACME-1",
-    "started_at": "2026-11-01T10:00:00Z", "stopped_at": "2026-11-01T11:00:00Z",
+    "session_id": "S-1", "charge_point_id": "D-1", "connector_id": 1, "token": "ACME-1",
+    "started_at": "2026-11-01T10:00:00Z", "ended_at": "2026-11-01T11:00:00Z",
     "readings": [
-        {"at": "2026-11-01T10:00:00Z", "register_wh": 1_000},
-        {"at": "2026-11-01T11:00:00Z", "register_wh": 11_000},
+        {"at": "2026-11-01T10:00:00Z", "energy_wh": 1_000},
+        {"at": "2026-11-01T11:00:00Z", "energy_wh": 11_000},
     ],
 }  # fmt: skip
 ELSEWHERE = {"reference": "R-1", "amount_minor": 440, "currency": "USD"}
@@ -44,6 +44,13 @@ async def _post(api: httpx.AsyncClient, body: Any, headers: Any = WRITER) -> htt
         ("GET", "/v1/sessions/x", "sessions:read"),
         ("GET", "/v1/report", "sessions:read"),
         ("POST", "/v1/sessions", "sessions:write"),
+        ("POST", "/v1/cdrs", "sessions:write"),
+        ("POST", "/v1/authorizations", "authorizations:write"),
+        ("GET", "/v1/anomalies", "sessions:read"),
+        ("GET", "/v1/anomalies/1", "sessions:read"),
+        ("POST", "/v1/anomalies/1/acts", "anomalies:write"),
+        ("GET", "/v1/charge-points", "sessions:read"),
+        ("GET", "/v1/charge-points/x", "sessions:read"),
         ("POST", "/v1/reconciliations", "sessions:write"),
         ("POST", "/v1/clock", "clock"),
     ],
@@ -94,7 +101,7 @@ async def test_readings_in_any_order_are_the_same_energy(api: httpx.AsyncClient)
 
 async def test_one_payment_taken_elsewhere_pays_one_session(api: httpx.AsyncClient) -> None:
     assert (await _post(api, _session(external=ELSEWHERE))).status_code == 201
-    answer = await _post(api, _session(id="S-2", external=ELSEWHERE))
+    answer = await _post(api, _session(session_id="S-2", external=ELSEWHERE))
     assert answer.status_code == 409
     assert answer.json() == {"error": "the payment 'R-1' has paid another session already"}
 
@@ -105,54 +112,67 @@ def _reading(n: int, **changes: Any) -> list[dict[str, Any]]:
     return readings
 
 
-@pytest.mark.parametrize(
-    ("changes", "path"),
-    [
-        ({"charge_point_id": "X-9"}, "$.charge_point_id"),
-        ({"started_at": "2026-11-01T10:00:00"}, "$.started_at"),
-        ({"stopped_at": "2026-11-01T09:00:00Z"}, "$.stopped_at"),
-        ({"unplugged_at": "2026-11-01T10:59:00Z"}, "$.unplugged_at"),
-        ({"readings": SESSION["readings"][:1]}, "$.readings"),
-        ({"readings": _reading(1, register_wh=-1)}, "$.readings[1].register_wh"),
-        ({"readings": _reading(1, register_wh=10**30)}, "$.readings[1].register_wh"),
-        ({"readings": _reading(0, at="2026-11-01T10:00:00")}, "$.readings[0].at"),
-        ({"connector_id": 2**40}, "$.connector_id"),
-        ({"id": ""}, "$.id"),
-        ({"id": "x" * 65}, "$.id"),
-        ({"id": "a\0b"}, "$.id"),
-        ({"token": ""}, "$.token"),
-        ({"token": "a\0b"}, "$.token"),
-        ({"external": {**ELSEWHERE, "amount_minor": -1}}, "$.external.amount_minor"),
-        ({"external": {**ELSEWHERE, "amount_minor": 10**30}}, "$.external.amount_minor"),
-        ({"external": {**ELSEWHERE, "currency": "EUR"}}, "$.external.currency"),
-        ({"external": {**ELSEWHERE, "reference": ""}}, "$.external.reference"),
-    ],
-)
-async def test_a_session_that_can_not_be_taken_is_told_where(
-    api: httpx.AsyncClient, changes: dict[str, Any], path: str
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"charge_point_id": "X-9"}, "$.charge_point_id"),
+    ({"started_at": "2026-11-01T10:00:00"}, "$.started_at"),
+    ({"ended_at": "2026-11-01T09:00:00Z"}, "$.ended_at"),
+    ({"ended_at": None}, "$.ended_at"),
+    ({"stopped_at": "2026-11-01T11:00:00Z"}, "$.stopped_at"),
+    ({"readings": SESSION["readings"][:1]}, "$.readings"),
+    ({"readings": _reading(1, energy_wh=-1)}, "$.readings[1].energy_wh"),
+    ({"readings": _reading(1, energy_wh=10**30)}, "$.readings[1].energy_wh"),
+    ({"readings": _reading(0, at="2026-11-01T10:00:00")}, "$.readings[0].at"),
+    ({"connector_id": 2**40}, "$.connector_id"),
+    ({"session_id": ""}, "$.session_id"),
+    ({"session_id": "x" * 65}, "$.session_id"),
+    ({"session_id": "a\0b"}, "$.session_id"),
+    ({"token": ""}, "$.token"),
+    ({"token": "a\0b"}, "$.token"),
+    ({"external": {**ELSEWHERE, "amount_minor": -1}}, "$.external.amount_minor"),
+    ({"external": {**ELSEWHERE, "amount_minor": 10**30}}, "$.external.amount_minor"),
+    ({"external": {**ELSEWHERE, "currency": "EUR"}}, "$.external.currency"),
+    ({"external": {**ELSEWHERE, "reference": ""}}, "$.external.reference"),
+]
+
+
+async def test_a_session_that_can_not_be_taken_is_told_where(api: httpx.AsyncClient) -> None:
+    for changes, path in WRONG:
+        answer = await _post(api, _session(**changes))
+        assert answer.status_code == 422
+        body = answer.json()
+        assert set(body) == {"error", "path", "got", "expected"}
+        assert body["path"] == path
+
+
+async def test_a_mistake_in_a_list_names_its_place_and_stops_no_other(
+    api: httpx.AsyncClient,
 ) -> None:
-    answer = await _post(api, _session(**changes))
-    assert answer.status_code == 422
+    bad = [_session(session_id="S-2", connector_id=-1), {"session_id": "S-3"}, 7]
+    answer = await _post(api, [SESSION, *bad])
     body = answer.json()
-    assert set(body) == {"error", "path", "got", "expected"}
-    assert body["path"] == path
+    assert (answer.status_code, body["taken"], body["rejected"]) == (201, 1, 3)
+    assert [row["id"] for row in body["sessions"]] == ["S-1", "S-2", "S-3", None]
+    told = [row.get("error", {}).get("path") for row in body["sessions"]]
+    assert told == [None, "$[1].connector_id", "$[2].started_at", "$[3]"]
+    assert set(body["sessions"][1]["error"]) == {"error", "path", "got", "expected"}
+    again = await _post(api, [SESSION, *bad])
+    assert (again.status_code, again.json()["sessions"][0]["new"]) == (200, False)
+    none = await _post(api, bad)
+    assert (none.status_code, none.json()["taken"], none.json()["rejected"]) == (422, 0, 3)
+    changed = await _post(api, [_session(token="ACME-2")])
+    assert (changed.status_code, changed.json()["rejected"]) == (409, 1)
 
 
-async def test_a_mistake_in_a_list_names_its_place(api: httpx.AsyncClient) -> None:
-    answer = await _post(api, [SESSION, _session(id="S-2", connector_id=-1)])
-    assert (answer.status_code, answer.json()["path"]) == (422, "$[1].connector_id")
-
-
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"null", b'{"id": 1}', b"[" * 100_000])
-async def test_what_is_no_session_is_refused(api: httpx.AsyncClient, raw: bytes) -> None:
-    answer = await api.post("/v1/sessions", content=raw, headers=WRITER)
-    assert answer.status_code == 422
-    assert answer.json()["expected"]
+async def test_what_is_no_session_is_refused(api: httpx.AsyncClient) -> None:
+    for raw in (b"", b"{", b"\xff", b"null", b'{"session_id": 1}', b"[" * 100_000):
+        answer = await api.post("/v1/sessions", content=raw, headers=WRITER)
+        assert answer.status_code == 422
+        assert answer.json()["expected"]
 
 
 async def test_a_charge_says_why_line_by_line(api: httpx.AsyncClient, work: Work) -> None:
     """10 kWh at 0.40, the half of them read, at 8.875 % tax: 4.00 and 0.355, in all 4.355."""
-    middle = {"at": "2026-11-01T10:30:00Z", "register_wh": 6_000}
+    middle = {"at": "2026-11-01T10:30:00Z", "energy_wh": 6_000}
     body = _session(readings=[*SESSION["readings"], middle], token="ANN",
                     external={**ELSEWHERE, "amount_minor": 436})  # fmt: skip
     [taken] = (await _post(api, body)).json()["sessions"]
@@ -190,7 +210,7 @@ async def test_a_limit_out_of_bounds(api: httpx.AsyncClient, limit: str) -> None
 
 
 async def test_pages_follow_each_other(api: httpx.AsyncClient) -> None:
-    await _post(api, [_session(id=f"S-{n}") for n in range(3)])
+    await _post(api, [_session(session_id=f"S-{n}") for n in range(3)])
     first = (await api.get("/v1/sessions?limit=2", headers=READER)).json()
     rest = (await api.get(f"/v1/sessions?limit=2&after={first['after']}", headers=READER)).json()
     assert (len(first["items"]), len(rest["items"]), rest["after"]) == (2, 1, None)

@@ -100,11 +100,14 @@ async def found(database: Database) -> dict[str, Any]:
 async def test_every_figure(found: dict[str, Any]) -> None:
     # 4 charges: 8 postings; waiver 1; items 2 + 1 + 1; payout 1. Entries 4 + 1 + 3 + 1.
     assert found == {
-        "sessions": {"refused": 2, "held": 1, "final": 5, "billed": 4, "free": 1, "running": 1},
-        "energy_wh": {"delivered": 45_000, "billed": 40_000, "free": 2_000, "held": 3_000},
+        "sessions": {"refused": 2, "held": 1, "final": 5, "billed": 4, "free": 1,
+                     "adjusted": 0, "running": 1},
+        "energy_wh": {"delivered": 45_000, "billed": 40_000, "free": 2_000, "held": 3_000,
+                      "explained": 0},
         "money": {
             "currency": "USD", "charged": 1_760, "captured": 400, "invoiced": 880,
             "external": 440, "wallet": 0, "roaming": 0, "waived": 40, "debt": 0, "pending": 0,
+            "refund_due": 0,
             "fees": 50, "refunds": 0, "disputes_net": 0, "paid_out": 100, "in_transit": 250,
         },
         "ledger": {"entries": 9, "postings": 14, "proved": True},
@@ -130,7 +133,7 @@ async def test_a_session_that_is_final_without_an_end_shows_in_the_identity(
 async def test_the_identities(found: dict[str, Any]) -> None:
     sessions, wh, money = found["sessions"], found["energy_wh"], found["money"]
     assert sessions["final"] == sessions["billed"] + sessions["free"]
-    assert wh["delivered"] == wh["billed"] + wh["free"] + wh["held"]
+    assert wh["delivered"] == wh["billed"] + wh["free"] + wh["held"] + wh["explained"]
     assert money["charged"] == sum(
         money[state]
         for state in ("captured", "invoiced", "external", "wallet", "roaming", "waived", "debt",

@@ -50,8 +50,8 @@ def sessions() -> list[dict[str, Any]]:
         {
             "charge_point_id": body["charge_point_id"],
             "transaction_id": None,
-            "external_id": body["id"],
-            "energy_wh": body["readings"][-1]["register_wh"] - body["readings"][0]["register_wh"],
+            "external_id": body["session_id"],
+            "energy_wh": body["readings"][-1]["energy_wh"] - body["readings"][0]["energy_wh"],
         }
         for _, body in FAKE.posted
     ]
@@ -90,14 +90,14 @@ async def report(_: Request) -> JSONResponse:
     external = sum(body["external"]["amount_minor"] for _, body in FAKE.posted)
     await tell_the_books(external)
     zero = ("captured", "invoiced", "wallet", "roaming", "waived", "debt", "pending", "refunds")
-    zero += ("disputes_net", "fees", "paid_out", "in_transit")
+    zero += ("refund_due", "disputes_net", "fees", "paid_out", "in_transit")
     money = {"currency": "USD", "charged": external, "external": external}
     return JSONResponse(
         {
             "sessions": {
                 **{"refused": refused, "held": 0, "final": billed, "billed": billed, "free": 0}
             },
-            "energy_wh": {"delivered": wh, "billed": wh, "free": 0, "held": 0},
+            "energy_wh": {"delivered": wh, "billed": wh, "free": 0, "held": 0, "explained": 0},
             "money": money | dict.fromkeys(zero, 0),
             "ledger": {"entries": 0, "postings": 0, "proved": True},
             "webhooks": {"sent": 1, "acknowledged": 1},

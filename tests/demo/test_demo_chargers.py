@@ -181,11 +181,11 @@ async def test_the_cpms_posts_its_sessions_with_what_it_took(plan: Plan) -> None
     for headers, body in fake.posted:
         assert headers["authorization"] == "Bearer cpms key"
         session = next(s for s in external if body["started_at"][:19] == f"{s.arrival:%FT%T}")
-        readings = [r["register_wh"] for r in body["readings"]]
+        readings = [r["energy_wh"] for r in body["readings"]]
         assert readings == sorted(readings)
         assert readings[-1] - readings[0] == session.energy_wh
         assert body["readings"][0]["at"] == body["started_at"]
-        assert body["readings"][-1]["at"] == body["stopped_at"]
+        assert body["readings"][-1]["at"] == body["states"][-1]["at"]
         assert body["external"]["amount_minor"] == cpms_amount_minor(session.energy_wh)
 
 

@@ -19,7 +19,8 @@ REPORT: dict[str, Any] = {
         "delivered": 70_000,
         "billed": 60_000,
         "free": 4_000,
-        "held": 6_000,
+        "held": 5_500,
+        "explained": 500,
         "mismatched_sessions": 0,
     },
     "money": {
@@ -31,8 +32,9 @@ REPORT: dict[str, Any] = {
         "wallet": 0,
         "roaming": 0,
         "waived": 300,
-        "debt": 700,
+        "debt": 800,
         "pending": 0,
+        "refund_due": 100,
         "refunds": 500,
         "disputes_net": 100,
         "fees": 200,
@@ -114,7 +116,7 @@ def test_the_table_shows_each_identity_in_figures() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "10 = 1 + 1 + 8" in text
     assert "$50.00 − $5.00 − $1.00 − $2.00 = $41.00 + $1.00" in text
-    assert "70.000 kWh = 60.000 kWh + 4.000 kWh + 6.000 kWh" in text
+    assert "70.000 kWh = 60.000 kWh + 4.000 kWh + 5.500 kWh + 0.500 kWh" in text
     assert "≠" not in text
 
 

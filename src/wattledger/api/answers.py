@@ -26,10 +26,15 @@ def json_answer(value: Any, status: int = 200) -> Response:
 
 async def error_answer(request: Request, error: Exception) -> Response:
     """An error raised on purpose, as the status that says whose turn it is."""
+    return json_answer(told(error), _status(error))
+
+
+def told(error: Exception) -> dict[str, Any]:
+    """What is wrong, and where it is known: at which path, what came, and what was expected."""
     body: dict[str, Any] = {"error": str(error)}
     if isinstance(error, BadInput):
         body |= {"path": error.path, "got": repr(error.got)[:200], "expected": error.expected}
-    return json_answer(body, _status(error))
+    return body
 
 
 _STATUS = (

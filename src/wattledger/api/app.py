@@ -11,7 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from wattledger.api import hooks, sessions
+from wattledger.api import (
+    anomalies,
+    authorizations,
+    cdrs,
+    charge_points,
+    commands,
+    hooks,
+    seen,
+    sessions,
+)
 from wattledger.api.answers import error_answer, json_answer
 from wattledger.api.body import read_body
 from wattledger.api.password import PagePassword
@@ -30,8 +39,16 @@ def make_app(
     routes: list[BaseRoute] = [
         Route("/v1/health", health),
         Route("/v1/sessions", sessions.post, methods=["POST"]),
-        Route("/v1/sessions", sessions.get_many),
-        Route("/v1/sessions/{session_id}", sessions.get_one),
+        Route("/v1/cdrs", cdrs.post, methods=["POST"]),
+        Route("/v1/authorizations", authorizations.post, methods=["POST"]),
+        Route("/v1/sessions", seen.get_many),
+        Route("/v1/sessions/{session_id}", seen.get_one),
+        Route("/v1/anomalies", anomalies.get_many),
+        Route("/v1/anomalies/{anomaly_id}", anomalies.get_one),
+        Route("/v1/anomalies/{anomaly_id}/acts", anomalies.post_act, methods=["POST"]),
+        Route("/v1/charge-points", charge_points.get_many),
+        *_commands(),
+        Route("/v1/charge-points/{charge_point_id:path}", charge_points.get_one),
         Route("/v1/report", get_report),
         Route("/v1/reconciliations", post_reconciliation, methods=["POST"]),
         Route("/v1/clock", post_clock, methods=["POST"]),
@@ -44,6 +61,21 @@ def make_app(
     )
     app.state.wattledger = state
     return app
+
+
+def _commands() -> list[BaseRoute]:
+    """What is asked of charge points."""
+    asked = {
+        "remote-start": commands.post_remote_start,
+        "remote-stop": commands.post_remote_stop,
+        "clear-cache": commands.post_clear_cache,
+        "trigger": commands.post_trigger,
+    }
+    at = "/v1/charge-points/{charge_point_id:path}/"
+    return [
+        Route("/v1/commands/{command_id:path}", commands.get_one),
+        *(Route(at + name, act, methods=["POST"]) for name, act in asked.items()),
+    ]
 
 
 async def health(request: Request) -> Response:

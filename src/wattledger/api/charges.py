@@ -1,4 +1,5 @@
-"""A charge as the API shows it: every field of the document, and why each line is as it is."""
+"""A charge or credit as the API shows it: every field of the document, and why each line is as it
+is."""
 
 from __future__ import annotations
 
@@ -6,12 +7,23 @@ from typing import Any
 
 import msgspec
 
-from wattledger.rating import Charge, Line, decode, evidence, why
+from wattledger.rating import Charge, Line, decode, decode_credit, evidence, why
 from wattledger.tariffs import Tariff, read_tariff
 
 _TOLD_APART = (
     "tariff_id", "tariff_name", "energy_wh", "charging_s", "idle_s", "pause_s",
 )  # fmt: skip
+
+
+# The columns of a document that are shown beside what is in it.
+COLUMNS = ("charge_id", "kind", "revision", "reverses", "reason", "entity_date", "issued_at")
+
+
+def issued(row: dict[str, Any]) -> dict[str, Any]:
+    """A document of a session: ``COLUMNS``, ``document``, and the ``body`` of its tariff."""
+    raw = bytes(row["document"])
+    found = _whole(decode_credit(raw)) if row["kind"] == "credit" else shown(raw, row["body"])
+    return {**{name: row[name] for name in COLUMNS}, **found}
 
 
 def shown(document: bytes, tariff_body: dict[str, Any]) -> dict[str, Any]:

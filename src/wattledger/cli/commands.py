@@ -7,7 +7,13 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from wattledger.cli import pricing_commands
+from wattledger.cli import (
+    frames_command,
+    import_command,
+    meter_commands,
+    pricing_commands,
+    seen_commands,
+)
 from wattledger.cli.options import command, config_option, json_option
 from wattledger.errors import BadInput
 from wattledger.wire.numbers import parse_time
@@ -21,7 +27,11 @@ def add_all(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _serve(commands)
     _verify(commands)
     _reconcile(commands)
+    seen_commands.add_all(commands)
+    frames_command.add(commands)
+    import_command.add(commands)
     pricing_commands.add_all(commands)
+    meter_commands.add_all(commands)
     _hash_password(commands)
 
 

@@ -121,7 +121,7 @@ async def _stored(config: Path, name: str) -> list[Priced]:
         cursor = await conn.execute(
             "SELECT c.document, v.body FROM charge c"
             " JOIN config_version v ON v.digest = c.tariff_digest"
-            " WHERE c.session_id = %s OR c.id = %s ORDER BY c.revision",
+            " WHERE (c.session_id = %s OR c.id = %s) AND c.kind = 'charge' ORDER BY c.revision",
             (name, name),
         )
         rows: list[dict[str, Any]] = await cursor.fetchall()

@@ -1,8 +1,8 @@
 """The command line: ``wattledger <command>``.
 
-Exit codes: 0 done; 1 a check failed (verify, demo, lint) or a format can't say a tariff; 2 the
-command line, the configuration or what was given is wrong; 3 a session can't be priced, or
-something outside failed (database, network).
+Exit codes: 0 done; 1 a check failed (verify, demo, lint, meter verify) or a format can't say a
+tariff; 2 the command line, the configuration or what was given is wrong; 3 a session can't be
+priced, or something outside failed (database, network).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from wattledger.errors import BadInput, CantPrice, ConfigError, WattledgerError
 _EXIT_CODES = """\
 exit codes:
   0  done
-  1  a check failed: the ledger is not proved, an identity of the demo does not hold, a tariff
-     has an error, or another format can't say it
+  1  a check failed: the ledger is not proved, an identity of the demo does not hold, a signed
+     meter value is not verified, a tariff has an error, another format can't say it, an
+     anomaly can't be decided so, or an import refused some of a file
   2  the command line, the configuration or what was given is wrong; the message says where
   3  a session can't be priced, or something outside failed: the database or the network
 """

@@ -37,7 +37,7 @@ def apply(path: Path, valid_from: datetime | None, *, as_json: bool) -> int:
 
     async def run() -> tuple[list[Any], list[Objection]]:
         async with installation.opened(path) as (config, database):
-            now = await _business_now(database)
+            now = await business_now(database)
             found = installation.objections(config, now, valid_from)
             refuse(found)
             return await installation.apply(config, database, now, valid_from), [*found]
@@ -81,7 +81,8 @@ def serve(options: argparse.Namespace, business_time: datetime | None) -> int:
             print(json.dumps({"ready": True, **ports}), flush=True)
             return
         for name, port in ports.items():
-            what = "page and API: http" if name == "http_port" else "charge points: ws"
+            scheme = "wss" if name == "ocpp_tls_port" else "ws"
+            what = "page and API: http" if name == "http_port" else f"charge points: {scheme}"
             path = "/" if name == "http_port" else "/ocpp/<charge point id>"
             print(f"{what}://127.0.0.1:{port}{path}", flush=True)
 
@@ -126,7 +127,7 @@ def reconcile(path: Path, *, as_json: bool) -> int:
         async with installation.opened(path) as (_, database):
             pool = await database.open_pool(Role.APP, 1, 4)
             async with pool:
-                world = World(Work(pool, DrivenClock(await _business_now(database))))
+                world = World(Work(pool, DrivenClock(await business_now(database))))
                 await step.reconcile(world)
                 async with pool.connection() as conn:
                     cursor = await conn.execute(
@@ -167,7 +168,7 @@ def hash_password() -> int:
     return 0
 
 
-async def _business_now(database: Any) -> datetime:
+async def business_now(database: Any) -> datetime:
     """The driven clock's time where there is one, else the machine's."""
     async with await database.connect(Role.READER) as conn:
         cursor = await conn.execute("SELECT now FROM driven_clock")

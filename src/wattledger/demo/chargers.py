@@ -237,8 +237,8 @@ class Simulation:
             state = self._states[session.charge_point_id]
             body = external_body(session, state.register_wh)
             state.register_wh += session.energy_wh
-            self._deliver(session, session.energy_wh, external_id=body["id"])
-            key = {"Idempotency-Key": f"burbank-{body['id']}"}
+            self._deliver(session, session.energy_wh, external_id=body["session_id"])
+            key = {"Idempotency-Key": f"burbank-{body['session_id']}"}
             await self._post("/v1/sessions", body, self._cpms_key, **key)
 
         return happen

@@ -13,23 +13,23 @@ from wattledger.demo.setup import BURBANK_PRICE_PER_KWH, BURBANK_TAX_PERCENT
 def external_body(session: Session, register_wh: int) -> dict[str, Any]:
     """The record that a CPMS sends of a session it has sold itself."""
     times = [session.arrival, *session.samples(), session.stop]
-    changes = [{"at": utc_text(session.arrival), "activity": "charging"}]
+    states = [{"at": utc_text(session.arrival), "state": "charging"}]
     if session.charged < session.stop:
-        changes.append({"at": utc_text(session.charged), "activity": "vehicle_idle"})
+        states.append({"at": utc_text(session.charged), "state": "suspended_ev"})
+    states.append({"at": utc_text(session.stop), "state": "finished"})
     reference = f"BUR-{session.key[1:]}"
     return {
-        "id": reference,
+        "session_id": reference,
         "charge_point_id": session.charge_point_id,
         "connector_id": 1,
         "token": session.token,
         "started_at": utc_text(session.arrival),
-        "stopped_at": utc_text(session.stop),
-        "unplugged_at": utc_text(session.departure),
+        "ended_at": utc_text(session.departure),
         "readings": [
-            {"at": utc_text(at), "register_wh": register_wh + session.delivered_wh(at)}
+            {"at": utc_text(at), "energy_wh": register_wh + session.delivered_wh(at)}
             for at in times
         ],
-        "changes": changes,
+        "states": states,
         "external": {
             "reference": f"CPMS-PAYMENT-{session.key[1:]}",
             "amount_minor": cpms_amount_minor(session.energy_wh),

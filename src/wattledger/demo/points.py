@@ -23,6 +23,7 @@ from ocpp.v16.enums import (
     Action,
     ChargePointErrorCode,
     ChargePointStatus,
+    ConfigurationStatus,
     Measurand,
     ReadingContext,
     Reason,
@@ -52,6 +53,10 @@ class _Protocol(Ocpp16):
         known = self.remote_stop(transaction_id)
         status = RemoteStartStopStatus.accepted if known else RemoteStartStopStatus.rejected
         return call_result.RemoteStopTransaction(status=status)
+
+    @on(Action.change_configuration)  # type: ignore[untyped-decorator, no-untyped-call]
+    def on_change(self, **_: Any) -> call_result.ChangeConfiguration:
+        return call_result.ChangeConfiguration(status=ConfigurationStatus.accepted)
 
 
 class ConnectedPoint:

@@ -135,7 +135,7 @@ def identities(report: Mapping[str, Any], outside: Figures) -> list[Identity]:
     ]
 
 
-_ROUTES = "captured invoiced external wallet roaming waived debt pending"
+_ROUTES = "captured invoiced external wallet roaming waived debt pending -refund_due"
 _ZERO = Part("0", 0)
 
 
@@ -145,7 +145,10 @@ def _of_sessions(sessions: Figures, energy_wh: Figures, outside: Figures) -> lis
         Identity("sessions", _parts(sessions, "final"), _parts(sessions, "billed free")),
         _against(sessions, "refused", "charge points' own", outside["refused"]),
         Identity(
-            "energy", _parts(energy_wh, "delivered"), _parts(energy_wh, "billed free held"), "Wh"
+            "energy",
+            _parts(energy_wh, "delivered"),
+            _parts(energy_wh, "billed free held explained"),
+            "Wh",
         ),
         _against(energy_wh, "delivered", "charge points' own", outside["energy_wh"], "Wh"),
         Identity("energy", _parts(energy_wh, "mismatched_sessions"), (_ZERO,)),
