@@ -285,3 +285,24 @@ async def test_what_is_settled_is_off_the_agenda(conn: Connection) -> None:
     (head,) = await _claim(conn)
     await _done(conn, head)
     assert await agenda(conn, NOW, []) == Agenda(0, None)
+
+
+async def test_what_waits_is_taken_back_when_something_newer_comes(conn: Connection) -> None:
+    """But what a worker has in hand goes out, and so does what is of another kind or subject."""
+    for key in ("in hand", "waits", "newer"):
+        await _add(conn, key)
+    await _add(conn, "other", lane="other", kind="ocpp.data_transfer")
+    [taken] = await _claim(conn)
+    async with conn.transaction():
+        count = await effects.supersede(
+            conn, kind="webhook.deliver", subject="books", message_id=None, but="newer", now=NOW
+        )
+    assert count == 1
+    states = {
+        key: (await _row(conn, key))["state"] for key in ("in hand", "waits", "newer", "other")
+    }
+    assert states == {
+        "in hand": "claimed", "waits": "rejected", "newer": "pending", "other": "pending",
+    }  # fmt: skip
+    await _done(conn, taken)
+    assert _keys(await _claim(conn)) == ["newer"]

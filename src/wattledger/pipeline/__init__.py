@@ -15,6 +15,7 @@ STEPS = (
     "stop",
     "import",
     "bill",
+    "adjust",
     "held",
     "captured",
     "released",
@@ -23,6 +24,7 @@ STEPS = (
     "inbox",
     "settle",
     "reconcile",
+    "resolve",
 )
 
 # Every kind of effect. Each can be killed after the claim and after the call.

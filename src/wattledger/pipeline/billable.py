@@ -79,9 +79,7 @@ def costs_no_more_after_s(delivery: Delivery, tariff: Tariff, terms: Terms, limi
     return min(limit_s, high * 60)
 
 
-async def wait_no_more(
-    tx: Transaction, world: World, policies: Policies, row: SessionRow
-) -> None:
+async def wait_no_more(tx: Transaction, world: World, policies: Policies, row: SessionRow) -> None:
     """No more events are to come: the bill is due as if none had been missing."""
     facts = await sessions.facts(tx.conn, row.id)
     stop = await sessions.stop_fact(tx.conn, row.id)

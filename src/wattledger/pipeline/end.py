@@ -100,7 +100,7 @@ async def end(
     if not over and not held:
         await _again(tx, row, ending)
         added = await meters.take(tx, row, samples, ending.heard, ending.action)
-        await meters.late(tx, row, policies.settle_window_s, added, "stop")
+        await meters.late(tx, row, policies, added, "stop")
         return
     if row.state not in ("open",):
         await _shown_late(tx, row, ending)
@@ -124,7 +124,21 @@ async def end(
         stopped = msgspec.structs.replace(row, stopped_at=ending.heard.at)
         now = clocks.Heard(tx.now, tx.now, wrong=False, live=True)
         await _gone(tx, world, policies, stopped, now, seen=False)
-    await shown.moved(tx, world, row, idle=True)
+    elif ending.heard.live:
+        await _gone_before(tx, world, policies, row, ending.heard.at)
+    await shown.moved(tx, world, row, idle=True, gone=ending.reason == "EVDisconnected")
+
+
+async def _gone_before(
+    tx: Transaction, world: World, policies: Policies, row: SessionRow, stopped_at: datetime
+) -> None:
+    """A status may overtake a stop: where the connector is available already, the car has gone."""
+    at = await lookup.available_since(tx.conn, row.charge_point_id, row.connector_id)
+    if at is None or at <= row.started_at or stopped_at - at > clocks.LIVE_WITHIN:
+        return
+    at = max(at, stopped_at)
+    stopped = msgspec.structs.replace(row, stopped_at=stopped_at)
+    await _gone(tx, world, policies, stopped, Heard(at, at, wrong=False, live=True), seen=True)
 
 
 async def _registers(tx: Transaction, row: SessionRow, ending: Ending) -> tuple[int | None, int]:
@@ -281,7 +295,7 @@ async def _gone(
     live = stop.live
     if live is None:  # a stop from before this was kept with it
         live = clocks.is_live(stop.device_time or stop.at, stop.received_at)
-    seen = seen and live
+    seen = seen and clocks.is_live(stop.device_time or stop.at, stop.received_at)
     limit = stopped_at + timedelta(seconds=policies.idle_limit_s)
     at = max(stopped_at, min(heard.at, limit)) if seen else stopped_at
     added = await sessions.add_facts(

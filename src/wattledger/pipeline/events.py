@@ -213,13 +213,18 @@ class _Step:
         ).reason  # fmt: skip
 
     async def wait_is_over(self, it: Waiting) -> str:
-        """Open what waited long enough, if it ended or any energy was told of it."""
+        """Open what waited long enough, if it ended, or energy flowed, or it is known for whom. A
+        car that only stands there may still be let in: then it waits no more, and is not forgotten.
+        """
         known = await events.of(
             self.tx.conn, self.charge_point_id, it.transaction_ref, it.generation
         )
         told = [self._again(found).event for found in known]
-        if any(e.event_type == "Ended" or _first_register(it.session_id, e) is not None
-               for e in told):  # fmt: skip
+        registers = [_first_register(it.session_id, event) for event in told]
+        if (
+            any(e.event_type == "Ended" or e.id_token is not None for e in told)
+            or len({register_wh for register_wh in registers if register_wh is not None}) > 1
+        ):
             await self.open(it, now=True)
             return "opened"
         await events.wait_no_more(self.tx.conn, it.session_id)
@@ -278,7 +283,7 @@ class _Step:
             added += await sessions.add_facts(tx.conn, row.id, [said], received_at=tx.now)
         if row.state == "open" and row.contract.hold_minor:
             await mind_the_money(tx, self.world, self.policies, row, added)
-        await meters.late(tx, row, self.policies.settle_window_s, added, event.timestamp)
+        await meters.late(tx, row, self.policies, added, event.timestamp)
 
     async def _charged(self, row: SessionRow, event: v2.TransactionEvent) -> bool:
         """Whether it had charged before: asked only where it makes a difference."""
@@ -295,9 +300,7 @@ class _Step:
         known = await events.of(self.tx.conn, self.charge_point_id, ref, generation)
         missing = events.gaps({event.seq_no for event in known})
         if not missing:
-            await anomalies.settle(
-                self.tx.conn, "events.missing", row.id, "they came", self.tx.now
-            )
+            await anomalies.settle(self.tx.conn, "events.missing", row.id, "they came", self.tx.now)
             if row.check_due_at is not None:
                 await wait_no_more(self.tx, self.world, self.policies, row)
             return

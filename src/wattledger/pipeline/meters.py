@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wattledger.db.work import Transaction
+from wattledger.entitlements.model import Policies
 from wattledger.ids import content_digest
 from wattledger.ingest import anomalies
 from wattledger.pipeline import clocks, signatures
@@ -36,12 +37,27 @@ async def take(
     return added
 
 
-async def late(tx: Transaction, row: SessionRow, settle_s: int, added: int, cause: str) -> None:
+async def says_more(tx: Transaction, row: SessionRow, samples: Sequence[Sample]) -> bool:
+    """Whether readings without a transaction's id are of the session that we asked after. A meter
+    that stands where it stood says nothing of it: it may be over, and be read because we asked."""
+    if row.check_why != "asked":
+        return True
+    read = from_samples.read(row.id, samples, lambda at: at, unit=row.contract.meter_unit)
+    now_wh = [f.register_wh for f, _ in read.facts if f.register_wh is not None]
+    known = await sessions.facts(tx.conn, row.id)
+    return bool(now_wh) and max(now_wh) > max((f.register_wh or 0 for f in known), default=0)
+
+
+async def late(
+    tx: Transaction, row: SessionRow, policies: Policies, added: int, cause: str
+) -> None:
     """What became known of a session after it had ended: an issued bill is looked at again, one
-    that was held is tried again; and a person is shown it."""
+    that was held is tried again; and a person is shown it.
+
+    Where no stop was told the session may go on: its bill is not adjusted with every reading."""
     if not added or row.state in ("open", "ended"):
         return
-    due_at = tx.now + clocks.seconds(settle_s)
+    due_at = tx.now + (policies.silence if row.stop_provisional else policies.settle_window)
     await anomalies.record(
         tx.conn, at=tx.now, code="data.late", subject=row.id,
         detail={"state": row.state, "facts": added}, cause=cause,

@@ -11,7 +11,7 @@ from wattledger.pipeline import clocks, meters, shown
 from wattledger.pipeline.ceiling import mind_the_money
 from wattledger.pipeline.clocks import Heard
 from wattledger.pipeline.commands import ask_after
-from wattledger.pipeline.end import presume_over, unplugged
+from wattledger.pipeline.end import unplugged
 from wattledger.pipeline.world import World
 from wattledger.sessions import Activity, from_ocpp16, lookup
 from wattledger.sessions import store as sessions
@@ -37,12 +37,14 @@ async def meter(world: World, charge_point_id: str, message: v16.MeterValues) ->
         )  # fmt: skip
         if row is None:
             return
+        if message.transaction_id is None and not await meters.says_more(tx, row, samples):
+            return
         added = await meters.take(tx, row, samples, heard, "MeterValues")
         if row.state == "open" and row.contract.hold_minor:
             await mind_the_money(tx, world, policies, row, added)
         if added and row.state == "open":
             await shown.moved(tx, world, row)
-        await meters.late(tx, row, policies.settle_window_s, added, heard.said.isoformat())
+        await meters.late(tx, row, policies, added, heard.said.isoformat())
 
 
 async def which(
@@ -144,12 +146,18 @@ async def status_told(
         elif stopped and status_name in from_ocpp16.UNPLUGGED:
             await unplugged(tx, world, policies, row, heard)
         elif row.state == "open" and status_name == "Available" and heard.at > row.started_at:
-            if row.source.startswith("ocpp2"):
-                # It may have begun before the car was there (TxStartPoint): the station knows.
-                await ask_after(tx, row)
-                await sessions.check_at(tx.conn, row.id, tx.now + policies.late_stop_wait, "asked")
-            else:
-                await presume_over(tx, policies, row, "the connector is available")
+            await _must_be_over(tx, policies, row)
+
+
+async def _must_be_over(tx: Transaction, policies: Policies, row: SessionRow) -> None:
+    """Its connector is available. A status may overtake the stop (1.6 §3.7), a charge point that
+    began anew may say it before it goes on, and a 2.x transaction may begin before the car is there
+    (TxStartPoint): so it has a while to be heard of."""
+    if row.check_why == "asked":
+        return
+    if row.source.startswith("ocpp2"):
+        await ask_after(tx, row)
+    await sessions.check_at(tx.conn, row.id, tx.now + policies.late_stop_wait, "asked")
 
 
 async def booted(world: World, charge_point_id: str) -> None:

@@ -34,6 +34,8 @@ async def take(tx: Transaction, row: SessionRow, signed: SignedSample) -> int:
     )  # fmt: skip
     if not new:
         return 0
+    if not verdict.verified and _nobody_has_a_key(row, verdict):
+        return 0
     if not verdict.verified or verdict.transaction.faults:
         await anomalies.record(
             tx.conn, at=tx.now,
@@ -45,6 +47,12 @@ async def take(tx: Transaction, row: SessionRow, signed: SignedSample) -> int:
     return await sessions.add_facts(
         tx.conn, row.id, _facts(row, signed, verdict), received_at=tx.now
     )
+
+
+def _nobody_has_a_key(row: SessionRow, verdict: Verdict) -> bool:
+    """It can't be verified, and nobody wants it to be: kept, and no more said."""
+    keyless = verdict.record is not None and not verdict.record.key
+    return keyless and not row.contract.meter_keys and not row.contract.signed_required
 
 
 def _verdict(row: SessionRow, signed: SignedSample) -> Verdict:
