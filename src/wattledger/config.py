@@ -64,6 +64,8 @@ __all__ = [
 
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 
 
 class Server(Section, frozen=True):
@@ -77,6 +79,22 @@ class Server(Section, frozen=True):
     frame_retention_days: Annotated[int, msgspec.Meta(ge=30, le=36_500)] = 90
     """Raw frames are evidence: the database itself keeps thirty days, whatever stands here."""
     page_password_env: str | None = None
+    ocpp_plain: bool = True
+    """Whether charge points may connect without TLS, at ``ocpp_port``."""
+    ocpp_tls_port: Port | None = None
+    ocpp_tls_cert: str | None = None
+    """PEM files, beside the configuration; read again when they change."""
+    ocpp_tls_key: str | None = None
+    ocpp_frame_max_bytes: Annotated[int, msgspec.Meta(ge=4096, le=16 * 1024 * 1024)] = 256 * 1024
+    ocpp_frames_per_s: Count = 50
+    ocpp_frames_per_s_in_all: Count = 10_000
+    ocpp_over_rate_s: Seconds = 300
+    ocpp_connections_max: Count = 10_000
+    ocpp_handshakes_max: Count = 64
+    ocpp_handshake_wait_s: Seconds = 10
+    ocpp_failures_per_minute: Count = 30
+    ocpp_ping_s: Seconds = 60
+    ocpp_pong_s: Seconds = 20
 
 
 class DatabaseSection(Section, frozen=True):
@@ -88,12 +106,18 @@ class DatabaseSection(Section, frozen=True):
     reader_dsn_env: str | None = None
 
 
+Scope = Literal[
+    "sessions:read", "sessions:write", "authorizations:write", "anomalies:write", "commands:write",
+    "clock",
+]  # fmt: skip
+
+
 class ApiKey(Section, frozen=True):
     """A key of our API: the secret from the environment, what it may do from here."""
 
     name: str
     key_env: str
-    scopes: tuple[Literal["sessions:read", "sessions:write", "clock"], ...]
+    scopes: tuple[Scope, ...]
 
 
 class Config(Section, frozen=True):
@@ -188,8 +212,24 @@ def _check_exposure(config: Config) -> None:
                 )
 
 
+def _check_ocpp(server: Server) -> None:
+    """A port that is on has what it needs."""
+    if server.ocpp_tls_port is None:
+        if not server.ocpp_plain:
+            raise BadInput("$.server.ocpp_tls_port", None, "a port: ocpp_plain = false leaves none")
+        return
+    if server.ocpp_tls_cert is None or server.ocpp_tls_key is None:
+        name = "ocpp_tls_cert" if server.ocpp_tls_cert is None else "ocpp_tls_key"
+        raise BadInput(f"$.server.{name}", None, "a PEM file: ocpp_tls_port is set")
+    if server.ocpp_plain and 0 != server.ocpp_tls_port == server.ocpp_port:
+        raise BadInput(
+            "$.server.ocpp_tls_port", server.ocpp_tls_port, "another port than ocpp_port"
+        )
+
+
 def _check(config: Config) -> None:
     _check_exposure(config)
+    _check_ocpp(config.server)
     ids = {
         kind: check_ids(f"$.{kind}", [row.id for row in getattr(config, kind)])
         for kind in ("entity", "site", "plan", "account", "processor", "target", "tariff")

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import msgspec
 import uvicorn
+from starlette.routing import Mount, Route
 
 from wattledger.accounting.model import Target
 from wattledger.accounting.webhook import WebhookGate
@@ -24,18 +25,21 @@ from wattledger.api.app import make_app
 from wattledger.api.keys import Keys
 from wattledger.api.state import State
 from wattledger.clock import Clock, DrivenClock, SystemClock, utc_text
-from wattledger.config import Config
+from wattledger.config import Config, Server
 from wattledger.db.connect import Database, Pool
 from wattledger.db.effects import Effect
 from wattledger.db.roles import Role
 from wattledger.db.work import Checkpoint, Work, no_checkpoint
 from wattledger.entitlements.publication import in_words
 from wattledger.errors import ConfigError, DatabaseFault, ExternalFault
+from wattledger.gateway.limits import Limits
 from wattledger.gateway.server import Gateway
+from wattledger.gateway.tls import Certificate
 from wattledger.ingest.journal import Journal
 from wattledger.installation import apply, objections, opened, secret
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe.client import StripeGate
+from wattledger.pipeline import upkeep
 from wattledger.pipeline.settle import ensure_schedule
 from wattledger.pipeline.world import World
 from wattledger.web import Live, page_routes
@@ -120,7 +124,8 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         journal = await stack.enter_async_context(
             Journal(app_pool, config.server.frame_retention_days)
         )
-        gateway = Gateway(world, journal) if "gateway" in options.roles else None
+        here = "gateway" in options.roles
+        gateway = Gateway(world, journal, Limits.of(config.server)) if here else None
         http = await stack.enter_async_context(httpx.AsyncClient())
         gates = AllGates(world, gateway, http)
         outside = "worker" in options.roles
@@ -146,8 +151,8 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         await stack.enter_async_context(_background(listening, "listen"))
         ports: dict[str, int] = {}
         if gateway is not None:
-            ports["ocpp_port"] = await gateway.begin(config.server.host, config.server.ocpp_port)
             stack.push_async_callback(gateway.end)
+            ports |= await _begin(gateway, config.server, options.config.parent)
         if "api" in options.roles:
             reader = await stack.enter_async_context(await database.open_pool(Role.READER, 2, 8))
             live = await stack.enter_async_context(Live(database.conninfo(Role.READER)))
@@ -157,7 +162,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
             password = config.server.page_password_env
             app = make_app(
                 state,
-                page_routes(reader, clock, live, ocpp_url=_ocpp_url(config, ports)),
+                _pages(state, live, _ocpp_url(config, ports)),
                 secret(password) if password else None,
             )
             ports["http_port"] = await stack.enter_async_context(_http(app, config))
@@ -237,17 +242,31 @@ async def _listen(database: Database, world: World, worker: Worker, *, plans: bo
             async with await database.connect(Role.APP) as conn:
                 await conn.execute("LISTEN wattledger_config")
                 await conn.execute("LISTEN wattledger_effect")
+                if plans:
+                    await upkeep.changed(world)  # what was applied while nobody listened
                 async for notice in conn.notifies():
                     if notice.channel == "wattledger_config":
                         await world.refresh()
                         if plans:
                             await ensure_schedule(world)
+                            await upkeep.changed(world)
                     worker.wake()
         except Exception as error:  # whatever it was, we must go on hearing
             log.warning("lost the database's notices, connecting again: %s", error)
             await asyncio.sleep(_LISTEN_RETRY_S)
             with contextlib.suppress(DatabaseFault):  # the next round says why
                 await asyncio.to_thread(database.revive)
+
+
+async def _begin(gateway: Gateway, server: Server, beside: Path) -> dict[str, int]:
+    """Listen for charge points; the ports by their settings' names."""
+    certificate = None
+    if server.ocpp_tls_cert is not None and server.ocpp_tls_key is not None:
+        certificate = Certificate(beside / server.ocpp_tls_cert, beside / server.ocpp_tls_key)
+    port = server.ocpp_port if server.ocpp_plain else None
+    plain, secure = await gateway.begin(server.host, port, server.ocpp_tls_port, certificate)
+    found = {"ocpp_port": plain, "ocpp_tls_port": secure}
+    return {name: number for name, number in found.items() if number is not None}
 
 
 @asynccontextmanager
@@ -287,8 +306,18 @@ async def _http(app: Any, config: Config) -> AsyncIterator[int]:
             await task
 
 
+def _pages(state: State, live: Live, ocpp_url: str | None) -> list[Route | Mount]:
+    """The pages, that may decide as the API may."""
+    clock = state.world.work.clock
+    return page_routes(
+        state.reader, clock, live, ocpp_url=ocpp_url, world=state.world, wake=state.wake
+    )
+
+
 def _ocpp_url(config: Config, ports: dict[str, int]) -> str:
     """What the first page tells a charge point to connect to."""
+    if "ocpp_port" not in ports and "ocpp_tls_port" in ports:
+        return f"wss://{config.server.host}:{ports['ocpp_tls_port']}/ocpp/<charge point id>"
     port = ports.get("ocpp_port", config.server.ocpp_port)
     return f"ws://{config.server.host}:{port}/ocpp/<charge point id>"
 
@@ -302,5 +331,7 @@ def _check_secrets(config: Config) -> None:
         secret(target.secret_env)
     for key in config.api_key:
         secret(key.key_env)
+    for name in {env for site in config.site for env in site.proxy_secrets}:
+        secret(name)
     if config.server.page_password_env:
         secret(config.server.page_password_env)

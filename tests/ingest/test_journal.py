@@ -67,12 +67,12 @@ async def test_what_the_database_refuses_does_not_hold_up_the_rest(
     away = 2
     write = Journal._write
 
-    async def shaky(self: Journal, some: list[bytes], decisions: list[bytes]) -> None:
+    async def shaky(self: Journal, some: list[str], decisions: list[str]) -> None:
         nonlocal away
         if away:
             away -= 1
             raise psycopg.OperationalError("the server has gone")
-        if any(b"bad" in row for row in some):
+        if any("bad" in row for row in some):
             raise psycopg.DataError("no such thing can be kept")
         await write(self, some, decisions)
 
@@ -91,7 +91,7 @@ async def test_with_the_database_away_it_fills_up_waits_and_gives_up_at_the_end(
     monkeypatch.setattr(journal, "_RETRY_S", 0.01)
     monkeypatch.setattr(journal, "CLOSE_WITHIN_S", 0.05)
 
-    async def away(self: Journal, some: list[bytes], decisions: list[bytes]) -> None:
+    async def away(self: Journal, some: list[str], decisions: list[str]) -> None:
         raise psycopg.OperationalError("the server has gone")
 
     monkeypatch.setattr(Journal, "_write", away)

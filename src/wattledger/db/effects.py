@@ -201,6 +201,28 @@ async def put_back(conn: Conn, effect: Effect, state: str, *, wait_ms: int, why:
         raise Conflict(f"effect {effect.id} ({effect.kind}) is no longer claimed by this worker")
 
 
+async def supersede(
+    conn: Conn, *, kind: str, subject: str, message_id: str | None, but: str, now: datetime
+) -> int:
+    """What waits to be sent and says less than what comes now (``but``, its key) is not sent any
+    more; how many. One that a worker has in hand goes out."""
+    cursor = await conn.execute(
+        "UPDATE effect SET state = 'claimed', claim_token = 'superseded:' || id"
+        " WHERE id IN (SELECT id FROM effect WHERE subject = %s AND kind = %s AND state = 'pending'"
+        "   AND key <> %s AND (%s::text IS NULL OR request->>'message_id' = %s)"
+        "   FOR UPDATE SKIP LOCKED) RETURNING id",
+        (subject, kind, but, message_id, message_id),
+    )
+    found = [row["id"] for row in await cursor.fetchall()]
+    if found:
+        await conn.execute(
+            "UPDATE effect SET state = 'rejected', claim_token = NULL, settled_at = %s,"
+            " response = %s WHERE id = ANY(%s)",
+            (now, Jsonb({"code": "superseded"}), found),
+        )
+    return len(found)
+
+
 def backoff_ms(tries: int, most_ms: int = 60_000) -> int:
     """50 ms, doubling, at most a minute or ``most_ms``. Machine time."""
     return int(min(most_ms, 50 * 2 ** min(tries - 1, 24)))

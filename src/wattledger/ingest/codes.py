@@ -80,6 +80,9 @@ CODES: dict[str, Code] = {
     "unit.doubtful": Code(
         "Wh and kWh were mixed up somewhere, and nobody can know where.", _H,
         "Correct the registers; if this charge point always does it, set its meter_unit."),
+    "register.doubtful": Code(
+        "Zero was told beside a register of the same moment, and nobody can know which is right.",
+        _H, _CORRECT),
     "energy.implausible": Code(
         "More energy than the charge point can deliver in that time.", _H,
         "Correct the registers; check the charge point's power_w and its unit."),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -27,12 +27,14 @@ from wattledger.contract import Decision
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 5_000
-LINGER_S = 0.05
+LINGER_S = 0.25
 HELD_MAX_BYTES = 64 * 1024 * 1024
 # At the end, with the database away: longer than this nobody who stops a process waits.
 CLOSE_WITHIN_S = 10.0
 _RETRY_S = 0.5
 _ROW_BYTES = 150  # what a row takes beside its text
+
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 Conn = AsyncConnection[dict[str, Any]]
 
@@ -66,14 +68,17 @@ class Journal:
         self._held_max = held_max_bytes
         self._held = 0
         # Rows as COPY wants them. The n-th frame is committed when ``_written`` reaches n.
-        self._frames: deque[bytes] = deque()
-        self._decisions: deque[bytes] = deque()
+        self._frames: deque[str] = deque()
+        self._decisions: deque[str] = deque()
         self._taken = self._written = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
+        self.full = False
+        """Whether ``put`` would have to wait for room."""
         self._room = asyncio.Event()
         self._room.set()
+        self._second, self._second_text = _NEVER, ""
         self._at: datetime | None = None
         self._at_text = ""
         self._days: set[date] = set()
@@ -103,11 +108,6 @@ class Journal:
             if not waiter.done():
                 waiter.set_exception(ConnectionError("the frame was not written"))
         await asyncio.gather(*done)
-
-    @property
-    def full(self) -> bool:
-        """Whether ``put`` would have to wait for room."""
-        return not self._room.is_set()
 
     async def put(self, frame: RawFrame, *, wait: bool) -> None:
         """Take a frame; with ``wait``, return when it is committed."""
@@ -160,17 +160,23 @@ class Journal:
     def _when(self, at: datetime) -> str:
         """As text; a frame and its answer often have the same time. Sees to the day's partition."""
         if at is not self._at:
-            self._at, self._at_text = at, str(at)
-            day = at.date()
-            if day not in self._days:
-                self._new_days.add(day)
+            self._at = at
+            since = at - self._second
+            if since.days or since.seconds:
+                self._second = at.astimezone(UTC).replace(microsecond=0)
+                self._second_text = f"{self._second:%Y-%m-%d %H:%M:%S}"
+                since = at - self._second
+                day = self._second.date()
+                if day not in self._days:
+                    self._new_days.add(day)
+            self._at_text = f"{self._second_text}.{since.microseconds:06}+00"
         return self._at_text
 
-    def _add(self, rows: deque[bytes], row: str) -> None:
-        raw = f"{row}\n".encode("utf-8", "backslashreplace")
-        rows.append(raw)
-        self._held += len(raw) + _ROW_BYTES
+    def _add(self, rows: deque[str], row: str) -> None:
+        rows.append(row)
+        self._held += len(row) + _ROW_BYTES
         if self._held > self._held_max:
+            self.full = True
             self._room.clear()
             self._hurry.set()
         if not self._wake.is_set():
@@ -208,20 +214,21 @@ class Journal:
             await self._hurry.wait()
             timer.cancel()
 
-    def _done(self, frames: list[bytes], decisions: list[bytes]) -> None:
+    def _done(self, frames: list[str], decisions: list[str]) -> None:
         for rows, done in ((self._frames, frames), (self._decisions, decisions)):
             for row in done:
                 rows.popleft()
                 self._held -= len(row) + _ROW_BYTES
         self._written += len(frames)
         if self._held <= self._held_max:
+            self.full = False
             self._room.set()
         while self._waiting and self._waiting[0][0] <= self._written:
             waiter = self._waiting.popleft()[1]
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _one_by_one(self, frames: list[bytes], decisions: list[bytes]) -> None:
+    async def _one_by_one(self, frames: list[str], decisions: list[str]) -> None:
         waiting = dict(self._waiting)
         for number, row in enumerate(frames, self._written + 1):
             error = await self._alone([row], [])
@@ -231,7 +238,7 @@ class Journal:
         for row in decisions:
             await self._alone([], [row])
 
-    async def _alone(self, frames: list[bytes], decisions: list[bytes]) -> Exception | None:
+    async def _alone(self, frames: list[str], decisions: list[str]) -> Exception | None:
         """Write a single row; what the database has against it."""
         while True:
             try:
@@ -245,7 +252,7 @@ class Journal:
             else:
                 return None
 
-    async def _write(self, frames: list[bytes], decisions: list[bytes]) -> None:
+    async def _write(self, frames: list[str], decisions: list[str]) -> None:
         new_days = set(self._new_days)
         async with self._pool.connection() as conn:
             for day in sorted(new_days):
@@ -257,10 +264,11 @@ class Journal:
         self._new_days -= new_days
 
 
-async def _copy(conn: Conn, statement: bytes, rows: list[bytes]) -> None:
+async def _copy(conn: Conn, statement: bytes, rows: list[str]) -> None:
     if rows:
         async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-            await copy.write(b"".join(rows))
+            text = "\n".join(rows) + "\n"
+            await copy.write(text.encode("utf-8", "backslashreplace"))
 
 
 def _text(value: str) -> str:
