@@ -21,6 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+import gateway
 from wattledger import config
 from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database, Pool
@@ -176,7 +177,8 @@ async def main() -> int:
             await _with(database, results)
         finally:
             database.close()
-    _show(results, _records(), _machine())
+    records = _records()
+    _show(results, records, await gateway.measure(), _machine())
     return 0
 
 
@@ -234,7 +236,10 @@ def _rate(call: Callable[[], object], count: int) -> float:
 
 
 def _show(
-    results: dict[str, list[tuple[float, float]]], records: dict[str, Any], machine: dict[str, str]
+    results: dict[str, list[tuple[float, float]]],
+    records: dict[str, Any],
+    edge: dict[str, Any],
+    machine: dict[str, str],
 ) -> None:
     rows = {}
     for name, pairs in results.items():
@@ -247,7 +252,7 @@ def _show(
             "ratio_max": round(ratios[-1], 3),
         }
     if "--json" in sys.argv:
-        print(json.dumps({"machine": machine, **rows, "cdr": records}))
+        print(json.dumps({"machine": machine, **rows, "cdr": records, "gateway": edge}))
         return
     console = Console()
     table = Table("Bench", "ours /s", "floor /s", "ours : floor", "spread", box=None)
@@ -257,6 +262,7 @@ def _show(
                       str(row["ratio"]), spread)  # fmt: skip
     console.print(table)
     _show_records(console, records)
+    gateway.show(console, edge)
     console.print("\n" + ", ".join(f"{name} {value}" for name, value in machine.items()))
 
 

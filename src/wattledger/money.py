@@ -133,6 +133,12 @@ def format_minor(amount_minor: int, currency: str) -> str:
     return f"{'−' if amount_minor < 0 else ''}{sign}{text}"
 
 
+def signed_text(amount: str, currency: str) -> str:
+    """A plain decimal as it was written, however many places it has: ``$0.405``, ``KWD 0.1``."""
+    sign = _SIGNS.get(currency, f"{currency} ")
+    return f"−{sign}{amount[1:]}" if amount.startswith("-") else f"{sign}{amount}"
+
+
 def parse_minor(text: str, currency: str, path: str = "amount") -> int:
     """The minor units of a plain decimal (``"12.00"`` is 1200 in USD).
 

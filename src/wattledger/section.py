@@ -109,13 +109,17 @@ def bad_input(error: msgspec.ValidationError, expected_type: Any, root: str = "$
     return BadInput(path.replace("$", root, 1), got, _allowed(expected_type, path))
 
 
+def _given(info: Any) -> Any:
+    """What stands there, where it may be left out."""
+    if not isinstance(info, msgspec.inspect.UnionType):
+        return info
+    return next((t for t in info.types if not isinstance(t, msgspec.inspect.NoneType)), info)
+
+
 def _allowed(expected_type: Any, path: str) -> str:
     info: Any = msgspec.inspect.type_info(expected_type)
     for step in _STEP.finditer(path):
-        if isinstance(info, msgspec.inspect.UnionType):
-            info = next(
-                (t for t in info.types if not isinstance(t, msgspec.inspect.NoneType)), info
-            )
+        info = _given(info)
         if isinstance(info, msgspec.inspect.StructType) and step["name"]:
             fields = {field.encode_name: field.type for field in info.fields}
             info = fields.get(step["name"])
@@ -123,6 +127,7 @@ def _allowed(expected_type: Any, path: str) -> str:
             info = info.value_type
         elif hasattr(info, "item_type"):
             info = info.item_type
+    info = _given(info)
     if isinstance(info, msgspec.inspect.EnumType):
         return "one of " + ", ".join(sorted(member.value for member in info.cls))
     if isinstance(info, msgspec.inspect.LiteralType):

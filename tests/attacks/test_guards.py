@@ -52,12 +52,23 @@ def _rewrite(app: Conn, owner: Conn, table: str, change: str, said: str) -> None
 @pytest.mark.parametrize(
     "change",
     ["contract = '{}'", "entity_id = 'south'", "route = 'free'", "token = 'T2'", "id = 'ses_2'",
-     "started_at = now()", "meter_start_wh = 2000", "account_id = 'x'", "site_id = 'x'",
-     "charge_point_id = 'x'", "connector_id = 7", "source = 'ocpp1.6'", "transaction_id = 7"],
+     "started_at = now()", "account_id = 'x'", "site_id = 'x'",
+     "charge_point_id = 'x'", "source = 'ocpp1.6'", "transaction_id = 7"],
 )  # fmt: skip
 def test_a_session_promised_anew(app: Conn, owner: Conn, change: str) -> None:
     hand.add_session(app, state="open", stop_wh=None)
     _rewrite(app, owner, "session", change, "never changes")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("meter_start_wh = 2000", "set once"), ("connector_id = 7", "never changes")],
+)
+def test_what_a_session_begins_with_told_anew(app: Conn, change: str, said: str) -> None:
+    """The application may set them while they are not known (2.x), and never again."""
+    hand.add_session(app, state="open", stop_wh=None)
+    with pytest.raises(REFUSED, match=said):
+        app.execute(f"UPDATE session SET {change}".encode())
 
 
 STOPPED = "stopped_at = now(), ended_at = now(), meter_stop_wh = 11000"

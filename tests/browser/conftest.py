@@ -22,6 +22,8 @@ from starlette.applications import Starlette
 from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database
 from wattledger.db.roles import Role
+from wattledger.db.work import Work
+from wattledger.pipeline.world import World
 from wattledger.web import Live, page_routes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
@@ -92,9 +94,12 @@ def serving(database: Database) -> Iterator[tuple[str, threading.Event]]:
 
 async def _serve(database: Database, port: int, stop: threading.Event) -> None:
     pool = await database.open_pool(Role.READER, 1, 5)
+    writing = await database.open_pool(Role.APP, 1, 2)
     live = Live(database.conninfo(Role.READER))
-    async with pool, live:
-        app = Starlette(routes=page_routes(pool, DrivenClock(NOW), live))
+    async with pool, writing, live:
+        clock = DrivenClock(NOW)
+        world = World(Work(writing, clock))
+        app = Starlette(routes=page_routes(pool, clock, live, world=world))
         config = uvicorn.Config(app, port=port, log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())

@@ -30,6 +30,7 @@ PAGES = (
     "/ledger",
     "/deliveries?kind=all",
     "/anomalies",
+    "/anomalies/1",
 )
 # Every token of text on every ground that it may stand on.
 CONTRAST = """
@@ -217,3 +218,31 @@ def test_pages_say_the_same_without_scripts(browser: Browser, address: str) -> N
     page.locator("#find").press("Enter")
     expect(page.locator("tbody tr")).to_have_count(1)
     context.close()
+
+
+def test_an_anomaly_is_decided_by_keyboard_alone(tab: Page) -> None:
+    """In the order in which the form is read; at the width of a phone, too."""
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.goto("/anomalies/1?still")
+    tab.get_by_text("Correct…").focus()
+    tab.keyboard.press("Enter")
+    seen = []
+    for _ in range(40):
+        tab.keyboard.press("Tab")
+        seen.append(tab.evaluate("document.activeElement.name || document.activeElement.innerText"))
+        if seen[-1] == "stop_kwh":
+            tab.keyboard.press("Control+a")
+            tab.keyboard.type("125.5")
+        elif seen[-1] in ("reason", "by"):
+            tab.keyboard.type("Ann")
+        elif seen[-1] == "Correct the session":
+            break
+    # A time has a field for each of its parts, and one for its calendar.
+    steps = [name for n, name in enumerate(seen) if n == 0 or name != seen[n - 1]]
+    assert steps == ["start_at", "start_kwh", "stop_at", "stop_kwh", "reason", "by",
+                     "Correct the session"]  # fmt: skip
+    assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("status")).to_contain_text("Corrected: register.fell, by Ann: Ann.")
+    tab.goto(f"/sessions/{HELD}?still")
+    expect(tab.locator("#anomalies")).to_contain_text("Corrected by Ann")

@@ -1,4 +1,7 @@
-"""A tiny server for the charge points: OCPP by the PyPI package, the clock by hand."""
+"""A tiny server for the charge points: OCPP by the PyPI package, the clock by hand.
+
+What a 2.0.1 station says is kept by the names that 1.6 has for it, with its ``version`` beside it.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,15 @@ import ocpp.messages
 import websockets
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call, call_result
+from ocpp.v201 import ChargePoint as Station
+from ocpp.v201 import call as call201
+from ocpp.v201 import call_result as result201
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from wattledger.demo.setup import charger_password
 
 ocpp.messages.ASYNC_VALIDATION = False
+SUBPROTOCOLS = [websockets.Subprotocol("ocpp1.6"), websockets.Subprotocol("ocpp2.0.1")]
 SECRET = "the charge points' secret"
 
 
@@ -39,9 +46,11 @@ class Fake:
     clock: list[datetime] = field(default_factory=list)
     posted: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
-    tokens: dict[int, str] = field(default_factory=dict)
+    tokens: dict[int | str, str] = field(default_factory=dict)
     clock_breaks_after: int = 10**9
-    _due: list[tuple[Central, int]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of each charge point that has connected."""
+    _due: list[tuple[Any, Any]] = field(default_factory=list)
 
     @property
     def now(self) -> datetime:
@@ -63,16 +72,14 @@ class Fake:
         if len(self.clock) >= self.clock_breaks_after:
             return httpx.Response(500, text="no more time")
         for central, transaction_id in self._due:
-            answer = await central.call(call.RemoteStopTransaction(transaction_id=transaction_id))
+            answer = await central.call(central.stop(transaction_id=transaction_id))
             self.commands.append(answer.status)
         self._due.clear()
         self.clock.append(datetime.fromisoformat(body["now"]))
         return httpx.Response(200, json={"now": body["now"], "executed": 0, "next_due_at": None})
 
     async def listen(self) -> Server:
-        return await serve(
-            self.connected, "127.0.0.1", 0, subprotocols=[websockets.Subprotocol("ocpp1.6")]
-        )
+        return await serve(self.connected, "127.0.0.1", 0, subprotocols=SUBPROTOCOLS)
 
     async def connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None
@@ -81,7 +88,9 @@ class Fake:
             f"{point_id}:{charger_password(self.secret, point_id)}".encode()
         ).decode()
         assert connection.request.headers["Authorization"] == f"Basic {login}"
-        central = Central(point_id, connection)
+        self.versions[point_id] = str(connection.subprotocol)
+        old = connection.subprotocol == "ocpp1.6"
+        central: Any = (Central if old else Central201)(point_id, connection)
         central.fake = self
         with contextlib.suppress(websockets.ConnectionClosed):
             await central.start()
@@ -94,6 +103,7 @@ class Central(ChargePoint):
     """The server's side of one connection."""
 
     fake: Fake
+    stop = call.RemoteStopTransaction
 
     def _take(self, action: str, payload: dict[str, Any]) -> None:
         self.fake.frames.append((self.fake.now, self.id, action, payload))
@@ -141,3 +151,61 @@ class Central(ChargePoint):
             await self._connection.close()
             await asyncio.sleep(0.01)
         return call_result.StopTransaction()
+
+
+class Central201(Station):
+    """The same for a 2.0.1 station."""
+
+    fake: Fake
+    stop = call201.RequestStopTransaction
+
+    def _take(self, action: str, payload: dict[str, Any]) -> None:
+        self.fake.frames.append((self.fake.now, self.id, action, payload))
+
+    @on("BootNotification")
+    def on_boot(self, **payload: Any) -> Any:
+        self._take("BootNotification", payload)
+        return result201.BootNotification(
+            current_time="2026-01-01T00:00:00Z", interval=86_400, status="Accepted"
+        )
+
+    @on("StatusNotification")
+    def on_status(self, **payload: Any) -> Any:
+        self._take("StatusNotification", payload | {"status": payload["connector_status"]})
+        return result201.StatusNotification()
+
+    @on("Authorize")
+    def on_authorize(self, id_token: dict[str, Any]) -> Any:
+        self._take("Authorize", {"id_tag": id_token["id_token"]})
+        blocked = self.fake.hit(self.fake.blocked, id_token["id_token"])
+        return result201.Authorize(id_token_info={"status": "Blocked" if blocked else "Accepted"})
+
+    @on("TransactionEvent")
+    async def on_event(self, event_type: str, **payload: Any) -> Any:
+        info = payload["transaction_info"]
+        ref = payload["transaction_id"] = info["transaction_id"]
+        if event_type == "Started":
+            token = payload["id_token"]["id_token"]
+            self._take("StartTransaction", payload | {"meter_start": _wh(payload)})
+            self.fake.tokens[ref] = token
+            if self.fake.hit(self.fake.declined, token):
+                self.fake._due.append((self, ref))
+            refused = self.fake.hit(self.fake.refused_at_start, token)
+            status = "Blocked" if refused else "Accepted"
+            return result201.TransactionEvent(id_token_info={"status": status})
+        if event_type == "Ended":
+            more = {"meter_stop": _wh(payload), "reason": info["stopped_reason"]}
+            self._take("StopTransaction", payload | more)
+            if self.id in self.fake.dropped_at_stop:
+                await self._connection.close()
+                await asyncio.sleep(0.01)
+        elif "meter_value" in payload:
+            self._take("MeterValues", payload)
+        else:
+            self._take("StatusNotification", payload | {"status": info["charging_state"]})
+        return result201.TransactionEvent()
+
+
+def _wh(payload: dict[str, Any]) -> int:
+    """The register of an event."""
+    return int(payload["meter_value"][0]["sampled_value"][0]["value"])

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import uvicorn
-from fake_csms import Fake
+from fake_csms import SUBPROTOCOLS, Fake
 from standardwebhooks import Webhook
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -35,21 +35,20 @@ CALLS = Counter[str]()
 
 
 def sessions() -> list[dict[str, Any]]:
-    started = {}
-    found = []
+    started, found = {}, []
     for _, point, action, payload in FAKE.frames:
         if action == "StartTransaction":
-            started[len(started) + 1] = (point, payload["meter_start"])
+            started[point] = payload["meter_start"]
         elif action == "StopTransaction":
-            post, meter_start = started[payload["transaction_id"]]
-            found.append((post, payload["transaction_id"], payload["meter_stop"] - meter_start))
+            ref = str(payload["transaction_id"])
+            found.append((point, ref, payload["meter_stop"] - started[point]))
     rows = [
-        {"charge_point_id": p, "transaction_id": t, "external_id": None, "energy_wh": wh}
+        {"charge_point_id": p, "transaction_ref": t, "external_id": None, "energy_wh": wh}
         for p, t, wh in found
     ] + [
         {
             "charge_point_id": body["charge_point_id"],
-            "transaction_id": None,
+            "transaction_ref": None,
             "external_id": body["session_id"],
             "energy_wh": body["readings"][-1]["energy_wh"] - body["readings"][0]["energy_wh"],
         }
@@ -133,7 +132,7 @@ async def main() -> None:
     port = CONFIG.server.http_port
     http = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     async with serve(
-        FAKE.connected, "127.0.0.1", CONFIG.server.ocpp_port, subprotocols=["ocpp1.6"]
+        FAKE.connected, "127.0.0.1", CONFIG.server.ocpp_port, subprotocols=SUBPROTOCOLS
     ):
         serving = asyncio.create_task(http.serve())
         while not http.started:  # noqa: ASYNC110 - uvicorn has no event for it

@@ -46,34 +46,55 @@ def plan() -> Plan:
     return make_plan(100, TODAY)
 
 
+@pytest.fixture(params=["ocpp1.6", "ocpp2.0.1"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def idler(plan: Plan) -> Session:
+def idler(plan: Plan, version: str) -> Session:
     """A session at a post that is long done charging when the car leaves."""
+    posts = {post.id for post in plan.posts if post.version == version}
     return next(
         s
         for s in plan.sessions
-        if s.driver is Driver.MEMBER
+        if s.charge_point_id in posts
+        and s.driver is Driver.MEMBER
         and s.stop_reason == "EVDisconnected"
         and s.departure - s.charged > timedelta(hours=1)
         and len(s.samples()) > 3
     )
 
 
-async def test_one_session_sends_what_a_charge_point_sends(plan: Plan, idler: Session) -> None:
+def words(version: str, *names: str) -> list[str]:
+    """What a connector says in its version: 2.0.1 has one word for all that have a car."""
+    if version == "ocpp1.6":
+        return list(names)
+    return ["Occupied" if name in ("Preparing", "Finishing") else name for name in names]
+
+
+async def test_one_session_sends_what_a_charge_point_sends(
+    plan: Plan, idler: Session, version: str
+) -> None:
     fake = Fake()
     simulation, said = await replay(only(plan, idler), fake)
     point = idler.charge_point_id
-    assert fake.actions(point) == [
+    assert fake.versions == {point: version}
+    assert fake.actions(point) == words(
+        version,
         *("BootNotification", "Available", "Preparing", "Authorize", "StartTransaction"),
         "Charging",
         *("SuspendedEV", "StopTransaction", "Available"),
-    ]
+    )
     payloads = {action: payload for _, _, action, payload in fake.frames}
     start, stop = payloads["StartTransaction"], payloads["StopTransaction"]
     assert start["meter_start"] > 0
     assert stop["meter_stop"] - start["meter_start"] == idler.energy_wh
     assert stop["reason"] == "EVDisconnected"
-    contexts = [m["sampled_value"][0]["context"] for m in stop["transaction_data"]]
+    told = stop["transaction_data"] if version == "ocpp1.6" else [
+        *start["meter_value"], *stop["meter_value"]
+    ]  # fmt: skip
+    contexts = [m["sampled_value"][0]["context"] for m in told]
     assert contexts == ["Transaction.Begin", "Transaction.End"]
     meters = [(at, p["meter_value"][0]) for at, _, a, p in fake.frames if a == "MeterValues"]
     assert [at for at, _ in meters] == sorted([*idler.samples(), idler.charged])
@@ -85,33 +106,37 @@ async def test_one_session_sends_what_a_charge_point_sends(plan: Plan, idler: Se
             assert datetime.fromisoformat(payload["timestamp"]) == at
             assert payload["timestamp"].endswith("Z")
     assert simulation.record.errors == []
+    ref = "1" if version == "ocpp1.6" else f"{point}-{idler.arrival:%Y%m%d%H%M%S}"
     assert simulation.record.delivered == [
         {
             "key": idler.key,
             "charge_point_id": point,
-            "transaction_id": 1,
+            "transaction_ref": ref,
             "external_id": None,
             "energy_wh": idler.energy_wh,
             "stopped_from_afar": False,
         }
     ]
     assert said[-1]["done"] == said[-1]["of"] == 1
+    numbers = [payload["seq_no"] for _, _, _, payload in fake.frames if "seq_no" in payload]
+    # Start, charging, readings, suspended, stop.
+    events = 0 if version == "ocpp1.6" else len(meters) + 4
+    assert numbers == list(range(events))
 
 
-async def test_a_refused_token_starts_nothing(plan: Plan, idler: Session) -> None:
+async def test_a_refused_token_starts_nothing(plan: Plan, idler: Session, version: str) -> None:
     fake = Fake(blocked={"MEMBER"})
     simulation, _ = await replay(only(plan, idler), fake)
-    assert fake.actions(idler.charge_point_id)[1:] == [
-        "Available",
-        "Preparing",
-        "Authorize",
-        "Available",
-    ]
+    assert fake.actions(idler.charge_point_id)[1:] == words(
+        version, "Available", "Preparing", "Authorize", "Available"
+    )
     assert (simulation.record.refused, simulation.record.done) == (1, 1)
     assert simulation.record.delivered[0]["energy_wh"] == 0
 
 
-async def test_a_token_refused_at_the_start_gets_no_energy(plan: Plan, idler: Session) -> None:
+async def test_a_token_refused_at_the_start_gets_no_energy(
+    plan: Plan, idler: Session, version: str
+) -> None:
     fake = Fake(refused_at_start={"MEMBER"})
     simulation, _ = await replay(only(plan, idler), fake)
     stop = next(p for _, _, action, p in fake.frames if action == "StopTransaction")
@@ -119,11 +144,13 @@ async def test_a_token_refused_at_the_start_gets_no_energy(plan: Plan, idler: Se
     start = next(p for _, _, action, p in fake.frames if action == "StartTransaction")
     assert stop["meter_stop"] == start["meter_start"]
     assert simulation.record.delivered[0]["energy_wh"] == 0
-    assert fake.actions(idler.charge_point_id)[-2:] == ["Finishing", "Available"]
+    assert fake.actions(idler.charge_point_id)[-2:] == words(version, "Finishing", "Available")
     assert simulation.record.refused == 1
 
 
-async def test_a_remote_stop_ends_it_half_a_minute_later(plan: Plan, idler: Session) -> None:
+async def test_a_remote_stop_ends_it_half_a_minute_later(
+    plan: Plan, idler: Session, version: str
+) -> None:
     fake = Fake(declined={"MEMBER"})
     simulation, _ = await replay(only(plan, idler), fake)
     assert fake.commands == ["Accepted"]
@@ -133,11 +160,9 @@ async def test_a_remote_stop_ends_it_half_a_minute_later(plan: Plan, idler: Sess
     delivered_wh = idler.power_w * 31 // 3600
     assert simulation.record.delivered[0]["energy_wh"] == delivered_wh
     assert simulation.record.delivered[0]["stopped_from_afar"] is True
-    assert fake.actions(idler.charge_point_id)[-3:] == [
-        "StopTransaction",
-        "Finishing",
-        "Available",
-    ]
+    assert fake.actions(idler.charge_point_id)[-3:] == words(
+        version, "StopTransaction", "Finishing", "Available"
+    )
     assert not any(action == "MeterValues" for _, _, action, _ in fake.frames)
     left = fake.frames[-1]
     assert left[0] == idler.departure
@@ -147,6 +172,7 @@ async def test_the_week_goes_in_the_order_of_business_time(plan: Plan) -> None:
     fake = Fake(blocked={"LOST-CARD"}, declined={"DECLINE"})
     simulation, said = await replay(plan, fake)
     assert simulation.record.errors == []
+    assert set(fake.versions.values()) == {"ocpp1.6", "ocpp2.0.1"}
     assert fake.clock == sorted(set(fake.clock))
     assert fake.clock[-1] == plan.closing_steps[-1]
     assert said[-1]["done"] == 100

@@ -120,19 +120,19 @@ def test_the_table_shows_each_identity_in_figures() -> None:
     assert "≠" not in text
 
 
-def session(point: str | None, transaction: int | None, wh: int, **more: Any) -> dict[str, Any]:
-    row = {"charge_point_id": point, "transaction_id": transaction, "external_id": None}
+def session(point: str | None, ref: str | None, wh: int, **more: Any) -> dict[str, Any]:
+    row = {"charge_point_id": point, "transaction_ref": ref, "external_id": None}
     return row | {"energy_wh": wh} | more
 
 
 def test_mismatches_are_counted_by_session() -> None:
-    own = [session("A", 1, 100), session("A", 2, 200), session("B", None, 0)]
+    own = [session("A", "1", 100), session("A", "2", 200), session("B", None, 0)]
     own.append(session("C", None, 7, external_id="X"))
-    same = [session("A", "2", 200), session("A", "1", 100), session("C", 9, 7, external_id="X")]
+    same = [session("A", "2", 200), session("A", "1", 100), session("C", "9", 7, external_id="X")]
     assert count_mismatches(own, same) == 0
     assert count_mismatches(own, same[1:]) == 1
-    assert count_mismatches(own, [*same, session("D", 1, 5)]) == 1
-    assert count_mismatches(own, [*same, session("D", 1, 0)]) == 0
+    assert count_mismatches(own, [*same, session("D", "1", 5)]) == 1
+    assert count_mismatches(own, [*same, session("D", "1", 0)]) == 0
     # Swapped energies have the right sum and are two mismatches.
-    swapped = [session("A", 1, 200), session("A", 2, 100), same[2]]
+    swapped = [session("A", "1", 200), session("A", "2", 100), same[2]]
     assert count_mismatches(own, swapped) == 2

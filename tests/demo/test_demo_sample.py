@@ -168,3 +168,13 @@ def test_the_cast_of_drivers() -> None:
     assert share["fleet"] / len(sessions) == pytest.approx(0.18, abs=0.02)
     assert share["blocked"] >= 5
     assert share["declined"] >= 5
+
+
+def test_about_a_third_of_the_posts_speak_2_0_1_and_as_many_sessions() -> None:
+    few, every = make_plan(260, TODAYS[0]), make_plan(599, TODAYS[0])
+    new = {post.id for post in every.posts if post.version == "ocpp2.0.1"}
+    assert {post.version for post in every.posts} == {"ocpp1.6", "ocpp2.0.1"}
+    assert 0.27 < len(new) / len(every.posts) < 0.40
+    assert 0.27 < sum(s.charge_point_id in new for s in every.sessions) / 599 < 0.40
+    # A smaller choice of sessions changes nobody's version.
+    assert {post.id for post in few.posts if post.version == "ocpp2.0.1"} <= new

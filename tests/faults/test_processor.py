@@ -118,7 +118,8 @@ async def test_books_that_are_down_hear_everything_later(dsn: str) -> None:
     async with system(dsn, change=books_at_that_port) as running:
         one = running.point("CP-1")
         fleet = await one.start(FLEET, at("08:00"), 0)
-        await one.stop(fleet, at("09:00"), 10_000)
+        await running.clock(at("09:00"))
+        await one.stop(fleet, at("09:00"), 10_000, "EVDisconnected")
         await one.status("Available", at("09:00"))
         moving = asyncio.create_task(running.clock(at("09:02")))
         await until(lambda: _tries(running))

@@ -33,11 +33,22 @@ class Lost(Exception):
 
 class _Protocol(ChargePoint):
     stops: list[int]
+    point: Point
 
     @on("RemoteStopTransaction")
     def on_remote_stop(self, transaction_id: int, **_: Any) -> call_result.RemoteStopTransaction:
         self.stops.append(transaction_id)
         return call_result.RemoteStopTransaction(status="Accepted")
+
+    @on("ChangeConfiguration")
+    def on_change(self, key: str, value: str) -> call_result.ChangeConfiguration:
+        self.point.settings[key] = value
+        return call_result.ChangeConfiguration(status="Accepted")
+
+    @on("ClearCache")
+    def on_clear_cache(self) -> call_result.ClearCache:
+        self.point.cleared += 1
+        return call_result.ClearCache(status="Accepted")
 
 
 async def connect(
@@ -61,11 +72,14 @@ async def connect(
 
 class Point:
     """A charge point with one connector. ``remote_stops`` are the transactions it was told to
-    stop. Each method returns when the message was answered, however often it had to be said."""
+    stop, ``settings`` what it was set to. Each method returns when the message was answered,
+    however often it had to be said."""
 
     def __init__(self, point_id: str, server: Serving, insist: Insist) -> None:
         self.id = point_id
         self.remote_stops: list[int] = []
+        self.settings: dict[str, str] = {}
+        self.cleared = 0
         self.said = 0
         self._server = server
         self._insist = insist
@@ -84,6 +98,7 @@ class Point:
             raise Lost(str(error)) from error
         self._protocol = _Protocol(self.id, self._socket, _ANSWER_S)
         self._protocol.stops = self.remote_stops
+        self._protocol.point = self
         self._listening = asyncio.create_task(self._listen(), name=self.id)
 
     async def _listen(self) -> None:
@@ -134,8 +149,10 @@ class Point:
         answer = await self._say(start_of(token, when, register_wh))
         return int(answer.transaction_id)
 
-    async def meter(self, transaction_id: int, when: datetime, register_wh: int) -> None:
-        await self._say(meter_of(transaction_id, when, str(register_wh)))
+    async def meter(
+        self, transaction_id: int, when: datetime, register_wh: int, context: str | None = None
+    ) -> None:
+        await self._say(meter_of(transaction_id, when, str(register_wh), context))
 
     async def stop(
         self, transaction_id: int, when: datetime, register_wh: int, reason: str = "Local"
@@ -155,8 +172,10 @@ def start_of(token: str, when: datetime, register_wh: int) -> Any:
     )
 
 
-def meter_of(transaction_id: int, when: datetime, value: str) -> Any:
+def meter_of(transaction_id: int, when: datetime, value: str, context: str | None = None) -> Any:
     sample = {"value": value, "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
+    if context is not None:
+        sample["context"] = context
     return call.MeterValues(
         connector_id=1,
         transaction_id=transaction_id,

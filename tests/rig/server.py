@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,14 +34,14 @@ class Serving(Protocol):
 
 
 class ServerProcess:
-    """The command as an operator runs it. ``kill_at`` holds for the first start only."""
+    """The command as an operator runs it. Each ``kill_at`` holds for one start, in order."""
 
     def __init__(
         self,
         config: Path,
         environment: dict[str, str],
         *options: str,
-        kill_at: str | None = None,
+        kill_at: str | Sequence[str] = (),
     ) -> None:
         self.http_url = ""
         self.ocpp_url = ""
@@ -50,7 +50,7 @@ class ServerProcess:
             *("--json-ready", "--log-level", "warning", *options),
         ]
         self._environment = {**os.environ, **SECRETS, **environment}
-        self._kill_at = kill_at
+        self.kill_at = [kill_at] if isinstance(kill_at, str) else list(kill_at)
         self._log = config.with_suffix(f".{id(self)}.log")
         self._process: asyncio.subprocess.Process | None = None
 
@@ -61,9 +61,8 @@ class ServerProcess:
     async def start(self) -> None:
         """Returns when it listens, or has died on the way."""
         command = list(self._command)
-        if self._kill_at:
-            command += ["--kill-at", self._kill_at]
-            self._kill_at = None
+        if self.kill_at:
+            command += ["--kill-at", self.kill_at.pop(0)]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, env=self._environment, stdout=asyncio.subprocess.PIPE, stderr=log
@@ -76,6 +75,11 @@ class ServerProcess:
         ports: dict[str, Any] = json.loads(line)
         self.http_url = f"http://127.0.0.1:{ports.get('http_port', 0)}"
         self.ocpp_url = f"ws://127.0.0.1:{ports.get('ocpp_port', 0)}/ocpp"
+
+    async def gone(self) -> None:
+        """Return when it has died by itself."""
+        assert self._process is not None
+        await self._process.wait()
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it by a signal; its exit code."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -133,7 +133,7 @@ def nothing_changed(_: Body) -> None:
 async def system(
     dsn: str,
     *,
-    kill_at: str | None = None,
+    kill_at: str | Sequence[str] = (),
     change: Change = nothing_changed,
     process: bool = False,
 ) -> AsyncIterator[System]:
@@ -145,7 +145,7 @@ async def system(
         body = network(stripe.url, {"dsn_env": "RIG_DSN"})
         change(body)
         config = write(folder / "wattledger.toml", body)
-        if not process and kill_at is None:
+        if not process and not kill_at:
             async with serving_here(config) as here:
                 running = System(here, stripe, http, lambda: dsn)
                 hooks = f"{here.http_url}/v1/webhooks/stripe/{PROCESSOR}"
@@ -163,7 +163,7 @@ async def system(
 
 
 @asynccontextmanager
-async def embedded_system(kill_at: str | None = None) -> AsyncIterator[tuple[System, Path]]:
+async def embedded_system(kill_at: str | Sequence[str] = ()) -> AsyncIterator[tuple[System, Path]]:
     """As a process, on an embedded database of its own, in the folder that is given too."""
     async with _around() as (folder, stripe, http):
         config = write(folder / "wattledger.toml", network(stripe.url, {"data_dir": "data"}))

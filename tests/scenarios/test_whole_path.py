@@ -84,7 +84,11 @@ async def test_from_the_plug_to_the_bank(dsn: str) -> None:
             ("charge", "receivable.driver", "revenue.idle", 1200),
             ("charge", "receivable.driver", "tax.sales", 190),
         ]
-        [message] = await running.sandbox.messages()
+        [warning, message] = await running.sandbox.messages()
+        assert warning["type"] == "session.charging_ended"
+        # Idle since 01:00, free until 01:10; 0.20 a minute with 10.25 % of tax.
+        assert warning["data"]["grace_ends_at"] == "2026-11-03T01:10:00Z"
+        assert warning["data"]["rate"]["with_tax"] == "0.2205"
         assert message["type"] == "session.billed"
         told = message["data"]
         assert told["session_id"] == session["id"]
@@ -142,7 +146,7 @@ async def test_from_the_plug_to_the_bank(dsn: str) -> None:
             "books": 1,
         }
         types = [m["type"] for m in await running.sandbox.messages()]
-        assert types == ["session.billed", "payout.paid"]
+        assert types == ["session.charging_ended", "session.billed", "payout.paid"]
 
 
 async def test_a_member_pays_less(dsn: str) -> None:
@@ -295,6 +299,7 @@ async def test_two_legal_entities_share_nothing(dsn: str) -> None:
                 billed = [m["data"] for m in told if m["type"] == "session.billed"]
                 assert [data["entity_id"] for data in billed] == [entity]
                 assert (await place.books(name))["by_type"] == {
+                    "session.charging_ended": 1,
                     "session.billed": 1,
                     "payout.paid": 1,
                 }

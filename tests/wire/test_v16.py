@@ -10,7 +10,14 @@ import pytest
 from wattledger.errors import BadInput
 from wattledger.sessions import Activity, from_ocpp16, from_samples
 from wattledger.wire.ocpp import v16
-from wattledger.wire.ocpp.frames import Call, CallError, CallResult, decode, encode
+from wattledger.wire.ocpp.frames import (
+    Call,
+    CallError,
+    CallResult,
+    decode,
+    encode,
+    message_id_of,
+)  # fmt: skip
 
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)
 TIME = "2026-11-02T12:00:00Z"
@@ -43,6 +50,22 @@ def test_frames_of_all_three_kinds() -> None:
         assert encode(frame) == raw
         assert decode(raw) == frame
     assert decode('[4,"1","GenericError","why"]') == CallError("1", "GenericError", "why", {})
+
+
+@pytest.mark.parametrize(
+    ("raw", "message_id"),
+    [
+        ('[2,"a-1","MeterValues",{"connectorId":1', "a-1"),
+        (' [ 2 , "a-1" , ', "a-1"),
+        ('[2,"a-1","MeterValues",{"x":NaN}]', "a-1"),
+        ('[2,"a-1', None),  # perhaps not all of it
+        ('[2,"' + "a" * 37 + '","MeterValues",{', None),
+        ('[3,"a-1",{', None),  # an answer is not answered
+        ("hello", None),
+    ],
+)
+def test_a_call_that_is_torn_still_says_whom_to_answer(raw: str, message_id: str | None) -> None:
+    assert message_id_of(raw) == message_id
 
 
 def test_only_the_billing_register_is_read() -> None:

@@ -18,6 +18,7 @@ from wattledger.errors import BadInput, NotFound
 from wattledger.ingest import anomalies
 from wattledger.ingest.anomalies import Anomaly
 from wattledger.ingest.codes import describe
+from wattledger.pipeline import notices
 
 Conn = AsyncConnection[dict[str, Any]]
 STATES = ("open", "ended", "billed", "free", "held", "adjusted")
@@ -88,14 +89,18 @@ async def get_many(request: Request) -> Response:
 
 
 async def get_one(request: Request) -> Response:
-    """A session with its charges line by line, its facts and its anomalies; with
-    ``?frames=true`` also what the charge point and we said, as it was on the wire."""
+    """A session with its charges line by line, its facts, its anomalies, and the notices of it with
+    the time at which each was acknowledged; with ``?frames=true`` also what the charge point and
+    we said, as it was on the wire."""
     state: State = request.app.state.wattledger
     state.keys.require(request, "sessions:read")
     session_id = query.an_id(request.path_params["session_id"], "session_id")
     frames = query.flag(request, "frames")
+    snapshot = await state.world.snapshot(state.world.now)
     async with state.reader.connection() as conn:
-        return json_answer(await read_session(conn, session_id, frames=frames))
+        found = await read_session(conn, session_id, frames=frames)
+        told = await notices.of_session(conn, snapshot, session_id)
+    return json_answer({**found, "notices": msgspec.to_builtins(told)})
 
 
 async def read_sessions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -107,8 +108,7 @@ class Database:
             max_size=max_size,
             open=False,
             name=role,
-            # A connection that died with a restarted database is replaced before it is used.
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
             kwargs={"autocommit": False, "row_factory": dict_row},
         )
         try:
@@ -138,6 +138,18 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+async def _check(conn: Connection) -> None:
+    """A connection that died with a restarted database is replaced before it is used.
+
+    The database says nothing to an idle connection but that it is closed, so that nearly always a
+    look at the socket will do; only where there is something to be read it is asked a question.
+    """
+    sockets = select.poll()
+    sockets.register(conn.pgconn.socket, select.POLLIN)
+    if sockets.poll(0):
+        await AsyncConnectionPool.check_connection(conn)
 
 
 def _checked(dsn: str, name: str) -> str:

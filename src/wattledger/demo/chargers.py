@@ -27,6 +27,7 @@ import msgspec
 import uvloop
 
 from wattledger.clock import utc_text
+from wattledger.demo.connected import Connected
 from wattledger.demo.cpms import external_body
 from wattledger.demo.plan import Plan, Post, Session
 from wattledger.demo.points import ConnectedPoint
@@ -36,10 +37,14 @@ from wattledger.demo.setup import (
     DRIVER_KEY_ENV,
     charger_password,
 )
+from wattledger.demo.stations import ConnectedStation
 from wattledger.errors import ExternalFault
 
 Happening = Callable[[datetime], Awaitable[None]]
 
+_SPEAKS: dict[str, type[Connected]] = {
+    each.version: each for each in (ConnectedPoint, ConnectedStation)
+}
 _REMOTE_STOP_DELAY = timedelta(seconds=30)
 # A moment after a start or a reading the clock moves on, so that a stop it causes comes then
 # and not with the next event, which at night may be an hour away.
@@ -52,10 +57,11 @@ _CLOCK_TIMEOUT_S = 120
 
 @dataclass(slots=True)
 class Running:
-    """A session at a charge point, from its StartTransaction until the car has left."""
+    """A session at a charge point, from its start until the car has left."""
 
     plan: Session
-    transaction_id: int
+    ref: str
+    """What the charge point calls the transaction."""
     start_register_wh: int
     stopped: bool = False
 
@@ -66,7 +72,7 @@ class State:
 
     post: Post
     register_wh: int
-    point: ConnectedPoint | None = None
+    point: Connected | None = None
     running: Running | None = None
 
 
@@ -75,7 +81,7 @@ class Record:
     """What the charge points and the CPMS say themselves, for comparison with the bills."""
 
     delivered: list[dict[str, Any]] = field(default_factory=list)
-    """Per session: key, charge_point_id, transaction_id or external_id, energy_wh, and
+    """Per session: key, charge_point_id, transaction_ref or external_id, energy_wh, and
     whether it was stopped from afar."""
     refused: int = 0
     errors: list[str] = field(default_factory=list)
@@ -154,8 +160,8 @@ class Simulation:
                 await point.status("Available", at)
                 self._deliver(session, 0, refused=True)
                 return
-            transaction_id, accepted = await point.start(session.token, at, state.register_wh)
-            state.running = Running(session, transaction_id, state.register_wh)
+            ref, accepted = await point.start(session.token, at, state.register_wh)
+            state.running = Running(session, ref, state.register_wh)
             if not accepted:  # blocked between the two questions: OCPP 1.6 §4.8
                 self.record.refused += 1
                 await self._end(state, at, "DeAuthorized")
@@ -182,7 +188,7 @@ class Simulation:
                 return
             power_w = session.power_w if at < session.charged else 0
             register_wh = running.start_register_wh + session.delivered_wh(at)
-            await self._point(session).meter(running.transaction_id, at, register_wh, power_w)
+            await self._point(session).meter(running.ref, at, register_wh, power_w)
             self._at(at + _A_MOMENT, _STAYING, session, _nothing)
 
         return happen
@@ -191,7 +197,7 @@ class Simulation:
         async def happen(at: datetime) -> None:
             if (running := self._running(session)) is not None and not running.stopped:
                 register_wh = running.start_register_wh + session.delivered_wh(at)
-                await self._point(session).meter(running.transaction_id, at, register_wh, 0)
+                await self._point(session).meter(running.ref, at, register_wh, 0)
                 await self._point(session).status("SuspendedEV", at)
 
         return happen
@@ -213,10 +219,10 @@ class Simulation:
         state.register_wh = running.start_register_wh + energy_wh
         running.stopped = True
         # Before the message: what the post has delivered does not depend on who was told.
-        transaction_id = running.transaction_id
-        self._deliver(session, energy_wh, transaction_id=transaction_id, remote=reason == "Remote")
+        ref = running.ref
+        self._deliver(session, energy_wh, ref=ref, remote=reason == "Remote")
         await point.stop(
-            transaction_id,
+            ref,
             token=session.token if reason == "Local" else None,
             reason=reason,
             began=(session.arrival, running.start_register_wh),
@@ -243,29 +249,29 @@ class Simulation:
 
         return happen
 
-    async def _connected(self, state: State, at: datetime) -> ConnectedPoint:
+    async def _connected(self, state: State, at: datetime) -> Connected:
         if state.point is None:
             post_id = state.post.id
-            state.point = await ConnectedPoint.connect(
+            state.point = await _SPEAKS[state.post.version].connect(
                 self._plan.ocpp_url,
                 post_id,
                 charger_password(self._secret, post_id),
-                lambda transaction_id: self._remote_stop(state, transaction_id),
+                lambda ref: self._remote_stop(state, ref),
             )
             await state.point.boot(state.post.power_w)
             await state.point.status("Available", at)
         return state.point
 
-    def _remote_stop(self, state: State, transaction_id: int) -> bool:
+    def _remote_stop(self, state: State, ref: str) -> bool:
         """Whether the transaction runs here; if so, it will have ended half a minute from now."""
         running = state.running
-        if running is None or running.stopped or running.transaction_id != transaction_id:
+        if running is None or running.stopped or running.ref != ref:
             return False
         at = self._now + _REMOTE_STOP_DELAY
         self._at(at, _LEAVING, running.plan, self._stop(running.plan, "Remote"))
         return True
 
-    def _point(self, session: Session) -> ConnectedPoint:
+    def _point(self, session: Session) -> Connected:
         point = self._states[session.charge_point_id].point
         if point is None:
             raise ExternalFault(f"{session.charge_point_id} is not connected")
@@ -280,7 +286,7 @@ class Simulation:
         session: Session,
         energy_wh: int,
         *,
-        transaction_id: int | None = None,
+        ref: str | None = None,
         external_id: str | None = None,
         refused: bool = False,
         remote: bool = False,
@@ -292,7 +298,7 @@ class Simulation:
             {
                 "key": session.key,
                 "charge_point_id": session.charge_point_id,
-                "transaction_id": transaction_id,
+                "transaction_ref": ref,
                 "external_id": external_id,
                 "energy_wh": energy_wh,
                 "stopped_from_afar": remote,

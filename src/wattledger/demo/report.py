@@ -93,11 +93,11 @@ def count_mismatches(own: Iterable[Mapping[str, Any]], listed: Iterable[Mapping[
 
 
 def _place(session: Mapping[str, Any]) -> tuple[str, str] | None:
-    """How both sides name a session: the CPMS's own id, or charge point and transaction."""
+    """How both sides name a session: the CPMS's own id, or charge point and its transaction."""
     if session.get("external_id"):
         return "cpms", str(session["external_id"])
-    if session.get("transaction_id") is not None:
-        return session["charge_point_id"], str(session["transaction_id"])
+    if session.get("transaction_ref") is not None:
+        return session["charge_point_id"], session["transaction_ref"]
     return None
 
 

@@ -129,6 +129,12 @@ class Site(Section, frozen=True):
         return point.proxy if isinstance(point.proxy, Proxy) else None
 
     @property
+    def proxy_secrets(self) -> list[str]:
+        """The environment variables that its CPMSs' passwords are in."""
+        found = [self.proxy_of(point) for point in self.charge_points]
+        return [each.password_env for each in found if each and each.password_env]
+
+    @property
     def taxes(self) -> tuple[SiteTax, ...]:
         """What it charges, whichever way it is written."""
         return self.tax or (SiteTax(self.tax_name, self.tax_percent),)

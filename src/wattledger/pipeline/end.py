@@ -295,7 +295,7 @@ async def _gone(
     live = stop.live
     if live is None:  # a stop from before this was kept with it
         live = clocks.is_live(stop.device_time or stop.at, stop.received_at)
-    seen = seen and clocks.is_live(stop.device_time or stop.at, stop.received_at)
+    seen = seen and live
     limit = stopped_at + timedelta(seconds=policies.idle_limit_s)
     at = max(stopped_at, min(heard.at, limit)) if seen else stopped_at
     added = await sessions.add_facts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from wattledger.db.work import Transaction
 from wattledger.entitlements.model import Policies
@@ -12,6 +13,7 @@ from wattledger.pipeline import clocks, signatures
 from wattledger.pipeline.clocks import Heard
 from wattledger.sessions import from_samples
 from wattledger.sessions import store as sessions
+from wattledger.sessions.from_samples import Read
 from wattledger.sessions.store import SessionRow
 from wattledger.wire.ocpp.samples import Sample
 
@@ -20,18 +22,32 @@ async def take(
     tx: Transaction, row: SessionRow, samples: Sequence[Sample], heard: Heard, action: str
 ) -> int:
     """How many facts were new. A value that is none is left out and shown to a person."""
+    read = facts_of(row, samples, heard, tx.now)
+    added = await sessions.add_facts(tx.conn, row.id, read.facts, received_at=tx.now)
+    return added + await take_rest(tx, row, samples, read, action)
+
+
+def facts_of(row: SessionRow, samples: Sequence[Sample], heard: Heard, now: datetime) -> Read:
+    """What the samples of a message say of its session."""
+    believe = clocks.believer(heard, now)
+    return from_samples.read(row.id, samples, believe, unit=row.contract.meter_unit)
+
+
+async def take_rest(
+    tx: Transaction, row: SessionRow, samples: Sequence[Sample], read: Read, action: str
+) -> int:
+    """What samples say beside their own facts: signed records, of which so many facts more were
+    new; and what of it is wrong."""
     for sample in {sample.at: sample for sample in samples}.values():
         said = clocks.hear(sample.at, tx.now)
         await clocks.shown(tx, row.charge_point_id, action, row.id, said)
-    believe = clocks.believer(heard, tx.now)
-    read = from_samples.read(row.id, samples, believe, unit=row.contract.meter_unit)
     for note in read.notes:
         await anomalies.record(
             tx.conn, at=tx.now, code=note.code, subject=row.id,
             detail={"why": note.message, "action": action},
             cause=content_digest(note.message.encode())[:16],
         )  # fmt: skip
-    added = await sessions.add_facts(tx.conn, row.id, read.facts, received_at=tx.now)
+    added = 0
     for signed in read.signed:
         added += await signatures.take(tx, row, signed)
     return added

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from wattledger.db.work import Transaction
@@ -13,10 +14,12 @@ from wattledger.pipeline.clocks import Heard
 from wattledger.pipeline.commands import ask_after
 from wattledger.pipeline.end import unplugged
 from wattledger.pipeline.world import World
-from wattledger.sessions import Activity, from_ocpp16, lookup
+from wattledger.sessions import Activity, at_once, from_ocpp16, lookup
 from wattledger.sessions import store as sessions
+from wattledger.sessions.at_once import Known
 from wattledger.sessions.store import SessionRow
 from wattledger.wire.ocpp import v16
+from wattledger.wire.ocpp.samples import Sample
 
 
 async def meter(world: World, charge_point_id: str, message: v16.MeterValues) -> None:
@@ -31,20 +34,50 @@ async def meter(world: World, charge_point_id: str, message: v16.MeterValues) ->
         # The latest of them was read when the message was made.
         offset = world.device_clocks.offset(charge_point_id)
         heard = clocks.hear(max(sample.at for sample in samples), now, offset)
-        row = await which(
-            tx, charge_point_id, message.transaction_id, heard, action="MeterValues",
-            connector_id=message.connector_id or None,
-        )  # fmt: skip
-        if row is None:
-            return
-        if message.transaction_id is None and not await meters.says_more(tx, row, samples):
-            return
-        added = await meters.take(tx, row, samples, heard, "MeterValues")
+        found = await _take_known(tx, world, charge_point_id, message, samples, heard)
+        if found is None:
+            row = await which(
+                tx, charge_point_id, message.transaction_id, heard, action="MeterValues",
+                connector_id=message.connector_id or None,
+            )  # fmt: skip
+            if row is None:
+                return
+            if message.transaction_id is None and not await meters.says_more(tx, row, samples):
+                return
+            if row.state == "open":
+                world.known_sessions.note(Known(row))
+            found = row, await meters.take(tx, row, samples, heard, "MeterValues")
+        row, added = found
         if row.state == "open" and row.contract.hold_minor:
             await mind_the_money(tx, world, policies, row, added)
         if added and row.state == "open":
             await shown.moved(tx, world, row)
         await meters.late(tx, row, policies, added, heard.said.isoformat())
+
+
+async def _take_known(
+    tx: Transaction,
+    world: World,
+    charge_point_id: str,
+    message: v16.MeterValues,
+    samples: Sequence[Sample],
+    heard: Heard,
+) -> tuple[SessionRow, int] | None:
+    """Readings of a transaction that was read of before: found, locked and written in one
+    statement. None: it has to be looked for."""
+    known = world.known_sessions.get(charge_point_id, message.transaction_id or 0)
+    if known is None:
+        return None
+    read = meters.facts_of(known.row, samples, heard, tx.now)
+    found = None
+    if len(read.facts) <= at_once.FACTS_MAX:
+        found = await at_once.add_facts(tx.conn, known.row, read.facts, received_at=tx.now)
+    if found is None or found[0].state != "open":
+        world.known_sessions.forget(known.row)
+    if found is None:
+        return None
+    row, added = found
+    return row, added + await meters.take_rest(tx, row, samples, read, "MeterValues")
 
 
 async def which(

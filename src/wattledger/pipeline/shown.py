@@ -67,6 +67,10 @@ async def event(
     if now_known is None:
         return None
     snapshot = world.known(tx.now)
+    if now_known.row.source == "proxy":  # what its display shows is its CPMS's
+        async with _undoing_nothing(tx, session_id):
+            await notices.charging_ended(tx, snapshot, now_known)
+        return None
     if now_known.idle_since is not None or shown_2.says_more(snapshot, now_known, told, version):
         async with _undoing_nothing(tx, session_id):
             await notices.charging_ended(tx, snapshot, now_known)

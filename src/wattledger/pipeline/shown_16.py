@@ -42,6 +42,8 @@ def wanted(snapshot: Snapshot, charge_point_id: str) -> bool:
     if place is None:
         return False
     site, point = place
+    if site.proxy_of(point) is not None:
+        return False  # another CPMS's display
     said = point.california_pricing
     return site.show_cost and (site.california_pricing if said is None else said)
 

@@ -124,10 +124,10 @@ async def open_session(
     offline = opening.offline or tx.now - at > clocks.LIVE_WITHIN
     contract = _with_display(terms.snapshot, _with_hold(terms.snapshot, contract), offline=offline)
     if connector_id is not None:
-        before = await lookup.last_on_connector(tx.conn, opening.charge_point_id, connector_id, at)
         await close_predecessors(
             tx, world, terms.policies, opening.charge_point_id, connector_id, at
         )
+        before = await lookup.last_on_connector(tx.conn, opening.charge_point_id, connector_id, at)
         await _continuity(tx, opening, before)
     transaction_id = await sessions.add(
         tx.conn, session_id=session_id, charge_point_id=opening.charge_point_id,

@@ -49,6 +49,9 @@ async def booted(world: World, charge_point_id: str) -> None:
     """SetDefaultTariff for all EVSEs, where it is not what the station was told last (I07)."""
     now = world.now
     snapshot = await world.snapshot(now)
+    place = snapshot.place_of(charge_point_id)
+    if place is None or place[0].proxy_of(place[1]) is not None:
+        return  # nowhere, or another CPMS's
     contract, tariff = nobodys(snapshot, charge_point_id, now)
     if contract is None or tariff is None or not shows(snapshot, contract):
         return

@@ -15,6 +15,7 @@ from wattledger.db.connect import Pool
 from wattledger.db.work import Work
 from wattledger.entitlements import Directory, Snapshot
 from wattledger.pipeline.clocks import ClockWatch
+from wattledger.sessions.at_once import KnownSessions
 from wattledger.tariffs import Tariff, read_tariff
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class World:
         self._confirmed_at_s = time.monotonic() - STALE_AFTER_S
         self._tariffs: dict[str, Tariff] = {}
         self.device_clocks = ClockWatch()
+        # Where what is said most belongs to (sessions.at_once).
+        self.known_sessions = KnownSessions()
         # What charge points were told of their upkeep, and have answered (pipeline.upkeep).
         self.told: dict[str, str] = {}
 

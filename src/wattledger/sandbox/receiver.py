@@ -39,9 +39,11 @@ class Inbox:
     def report(self) -> dict[str, Any]:
         total_minor: Counter[str] = Counter()
         for payload in self.payloads.values():
+            data = payload["data"]
             if payload["type"] == "session.billed":
-                data = payload["data"]
                 total_minor[data["currency"]] += data["total_minor"]
+            elif payload["type"] == "session.adjusted":
+                total_minor[data["currency"]] += data["change"]["total_minor"]
         return {
             "received": len(self.bodies),
             "duplicates": self.duplicates,

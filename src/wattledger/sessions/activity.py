@@ -47,17 +47,21 @@ def checked(
     notes: list[Anomaly] = []
     for before, after in pairwise(readings):
         said_then = _all_through(said, before.at, after.at)
-        if said_then is None:
-            continue
         seconds = max(1, (after.at - before.at) // _SECOND)
-        flowed_w = (after.register_wh - before.register_wh) * 3600 // seconds
-        if said_then is not Activity.CHARGING and flowed_w >= _FLOWS_FROM_W:
+        flowed_wh = after.register_wh - before.register_wh
+        flowed_w = flowed_wh * 3600 // seconds
+        if said_then is None:
+            most_wh = rules.most_wh(_charged_s(said, before.at, after.at))
+            contradicted = most_wh is not None and flowed_wh > most_wh
+        else:
+            contradicted = said_then is not Activity.CHARGING and flowed_w >= _FLOWS_FROM_W
+        if contradicted:
             out = _over(out, before.at, after.at, Activity.CHARGING)
             if not notes:
                 notes.append(Anomaly(
-                    "status.contradicted", f"{said_then} was said at {before.at.isoformat()}, and"
-                    f" {after.register_wh - before.register_wh} Wh flowed until"
-                    f" {after.at.isoformat()}: that time counts as charging"))  # fmt: skip
+                    "status.contradicted", f"{said_then or 'a stop of charging'} was said between"
+                    f" {before.at.isoformat()} and {after.at.isoformat()}, and {flowed_wh} Wh"
+                    " flowed then: that time counts as charging"))  # fmt: skip
         elif (
             said_then is Activity.CHARGING
             and rules.idle_below_w is not None
@@ -77,6 +81,16 @@ def _all_through(said: Sequence[Change], start: datetime, end: datetime) -> Acti
         elif change.at < end:
             return None
     return now
+
+
+def _charged_s(said: Sequence[Change], start: datetime, end: datetime) -> int:
+    """Seconds of a stretch in which it was said to charge."""
+    found = timedelta(0)
+    for change, following in zip(said, [*said[1:], None], strict=True):
+        until = min(following.at, end) if following else end
+        if change.activity is Activity.CHARGING:
+            found += max(timedelta(0), until - max(change.at, start))
+    return found // _SECOND
 
 
 def _over(said: Sequence[Change], start: datetime, end: datetime, is_: Activity) -> list[Change]:

@@ -60,6 +60,7 @@ def read(
     """The facts of a message. ``believe`` makes of a device's time the one that counts; ``unit``
     is what the registers are in, whatever they say."""
     by_time: dict[datetime, list[_Value]] = {}
+    broken: set[tuple[datetime, str]] = set()
     notes: list[Anomaly] = []
     signed: list[SignedSample] = []
     for sample in samples:
@@ -71,13 +72,17 @@ def read(
             value = _value(sample, unit)
         except BadInput as error:
             notes.append(Anomaly("sample.invalid", str(error)))
+            if sample.phase is not None and sample.measurand == _REGISTER:
+                # The sum of the others is no register.
+                broken.add((sample.at, _ORIGIN.get(sample.context, "sample")))
             continue
         if value is not None:
             by_time.setdefault(sample.at, []).append(value)
     facts: list[tuple[Fact, str]] = []
     for said, values in by_time.items():
         at = believe(said)
-        facts += [(fact, _key(session_id, fact, said)) for fact in _facts(at, values)]
+        whole = [v for v in values if v.phase is None or (said, v.origin) not in broken]
+        facts += [(fact, _key(session_id, fact, said)) for fact in _facts(at, whole)]
     return Read(tuple(facts), tuple(notes), tuple(signed))
 
 

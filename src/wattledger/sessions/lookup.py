@@ -79,6 +79,19 @@ async def last_heard_at(conn: Conn, session_id: str) -> datetime | None:
     return found
 
 
+async def available_since(conn: Conn, charge_point_id: str, connector_id: int) -> datetime | None:
+    """Since when a connector says that it is available, if that is the last that it said."""
+    cursor = await conn.execute(
+        "SELECT (said->>'at')::timestamptz AS at FROM charge_point_state,"
+        " LATERAL (SELECT connectors->%s AS said) AS of_connector"
+        " WHERE charge_point_id = %s AND said->>'status' = 'Available'",
+        (str(connector_id), charge_point_id),
+    )
+    row = await cursor.fetchone()
+    found: datetime | None = row["at"] if row else None
+    return found
+
+
 async def at_connector(conn: Conn, session_id: str, connector_id: int) -> None:
     """A session whose connector was not known (0) has one now."""
     await conn.execute(

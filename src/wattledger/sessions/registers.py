@@ -134,7 +134,9 @@ def _disagreement(
     notes: list[Anomaly],
 ) -> Anomaly | None:
     """What was said twice and not alike (R5). A factor of a thousand is a unit that is wrong, and
-    nobody can know whose (R6)."""
+    nobody can know whose (R6); zero beside a register may be none, or the meter began anew. Only a
+    signed register is beyond that.
+    """
     energy_wh = end.register_wh - begin.register_wh
     for said, all_said, edge in ((begin, begins, "start"), (end, ends, "stop")):
         for other in all_said:
@@ -143,8 +145,11 @@ def _disagreement(
                 continue
             words = (f"at the {edge} {_word(said.origin)} says {said.register_wh} Wh and"
                      f" {_word(other.origin)} {other.register_wh} Wh")  # fmt: skip
-            if _thousandfold(said.register_wh, other.register_wh):
+            signed = said.origin in ("signed_begin", "signed_end")
+            if not signed and _thousandfold(said.register_wh, other.register_wh):
                 return Anomaly("unit.doubtful", f"{words}: one of them is in another unit")
+            if not signed and 0 in (said.register_wh, other.register_wh):
+                return Anomaly("register.doubtful", words)
             notes.append(Anomaly("meter.disagrees", f"{words}; the first counts"))
     return None
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from psycopg import AsyncConnection
+from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
 from wattledger.contract import Contract
@@ -65,16 +67,21 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 COLUMNS = (
     "id, entity_id, site_id, charge_point_id, connector_id, source, transaction_id, token, state,"
-    " contract, started_at, stopped_at, ended_at, meter_start_wh, meter_stop_wh, bill_due_at,"
+    " contract::text AS contract, started_at, stopped_at, ended_at, meter_start_wh, meter_stop_wh, bill_due_at,"
     " held_reason, transaction_ref, stop_provisional, adjust_due_at, discarded, check_due_at,"
     " check_why, named"
 )
 
 
+@lru_cache(maxsize=2_000)
+def _contract(text: str) -> Contract:
+    """A contract never changes, and is read again with each message of its session."""
+    return msgspec.json.decode(text, type=Contract)
+
+
 def as_row(row: dict[str, Any]) -> SessionRow:
     """A row of ``COLUMNS``."""
-    contract = msgspec.convert(row["contract"], Contract)
-    return SessionRow(**{**row, "contract": contract})
+    return SessionRow(**{**row, "contract": _contract(row["contract"])})
 
 
 async def add(
@@ -187,15 +194,17 @@ async def add_facts(
 
 async def facts(conn: Conn, session_id: str) -> list[Fact]:
     """All facts of a session, as they came."""
-    cursor = await conn.execute(
-        "SELECT kind, at, register_wh, activity, origin, power_mw, unit FROM session_fact"
-        " WHERE session_id = %s ORDER BY id",
-        (session_id,),
-    )
-    return [
-        Fact(**{**row, "activity": Activity(row["activity"]) if row["activity"] else None})
-        for row in await cursor.fetchall()
-    ]
+    async with conn.cursor(row_factory=args_row(_fact)) as cursor:
+        await cursor.execute(
+            "SELECT kind, at, register_wh, activity, origin, power_mw, unit FROM session_fact"
+            " WHERE session_id = %s ORDER BY id",
+            (session_id,),
+        )
+        return await cursor.fetchall()
+
+
+def _fact(kind: str, at: datetime, wh: int | None, activity: str | None, *more: Any) -> Fact:
+    return Fact(kind, at, wh, Activity(activity) if activity else None, *more)
 
 
 async def add_signed(
