@@ -37,7 +37,7 @@ FIRST_TALKER = MANY + CONNECTIONS
 def configuration() -> dict[str, Any]:
     """One site with all charge points. Their rates are measured, so they are not limited."""
     auth = hash_password(PASSWORD, b"salt-of-the-bench")
-    count = FIRST_TALKER + 8 * TALKERS
+    count = FIRST_TALKER + 9 * TALKERS
     points = [{"id": f"CP-{i}", "power_w": 22_000, "auth": auth} for i in range(count)]
     price = {"dimension": "energy", "price": "0.30", "unit": "kWh"}
     return {
@@ -187,16 +187,22 @@ async def measure() -> dict[str, Any]:
             await client.do("connect", group="m", port=port, first=first, count=TALKERS)
             metering = await client.do("metering", group="m", seconds=METERING_S)
             await client.do("drop", group="m")
+            say("TransactionEvent")
+            first = FIRST_TALKER + 5 * TALKERS
+            await client.do("connect", group="e", port=port, first=first, count=TALKERS,
+                            version="ocpp2.0.1")  # fmt: skip
+            events = await client.do("events", group="e", seconds=METERING_S)
+            await client.do("drop", group="e")
             bare_kib = await bare_idle(bare, bare_port, client)
             many = await idle(ours, port, client)
             say(f"StopTransaction beside {MANY}")
             beside = [await stops(port, client, FIRST_TALKER + (3 + i) * TALKERS) for i in range(2)]
             await asyncio.sleep(1)
             kept = await _kept(path)
-        assert metering["wrong"] == 0, metering
+        assert metering["wrong"] == events["wrong"] == 0, (metering, events)
         return {
             "authorize": _authorize(rounds), "stop_alone": _stops(alone),
-            "stop_beside_many": _stops(beside), "metering": metering,
+            "stop_beside_many": _stops(beside), "metering": metering, "events": events,
             "storm": {"cold": many["cold"], "again": many["again"], "kept": kept,
                       "lost": 4 * MANY - kept},
             "kib_each": {"ours": many["kib_each"], "bare": bare_kib},
@@ -274,8 +280,9 @@ def show(console: Console, found: dict[str, Any]) -> None:
                   "", "", "≤ 40")  # fmt: skip
     console.print("", table)
     table = Table("Gateway", "", "spread", box=None)
-    table.add_row("MeterValues committed /s", f"{found['metering']['per_s']:,.0f}",
-                  f"p99 {found['metering']['p99']:.1f} ms")  # fmt: skip
+    for name, key in (("MeterValues", "metering"), ("TransactionEvents", "events")):
+        table.add_row(f"{name} committed /s", f"{found[key]['per_s']:,.0f}",
+                      f"p99 {found[key]['p99']:.1f} ms")  # fmt: skip
     for name, key in (("alone", "stop_alone"), (f"beside {MANY:,}", "stop_beside_many")):
         p99 = found[key]["p99_ms"]
         table.add_row(f"StopTransaction p99 ms, {name}", str(p99["median"]),

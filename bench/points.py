@@ -26,7 +26,7 @@ PASSWORD = "a-password-of-twenty-c"
 _UPGRADE = (
     "GET /ocpp/{id} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Protocol: ocpp1.6\r\nAuthorization: Basic {login}\r\n\r\n"
+    "Sec-WebSocket-Protocol: {version}\r\nAuthorization: Basic {login}\r\n\r\n"
 )
 
 
@@ -41,8 +41,9 @@ def frame(message: bytes) -> bytes:
 class Point(asyncio.Protocol):
     """One charge point; ``answered`` hears each message."""
 
-    def __init__(self, point_id: str) -> None:
+    def __init__(self, point_id: str, version: str) -> None:
         self.id = point_id
+        self.version = version
         self.opened: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.answered: Callable[[Point, bytes], None] = lambda point, message: None
         self.sent_at = 0.0
@@ -53,7 +54,8 @@ class Point(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         login = base64.b64encode(f"{self.id}:{PASSWORD}".encode()).decode()
-        transport.write(_UPGRADE.format(id=self.id, login=login).encode())
+        upgrade = _UPGRADE.format(id=self.id, version=self.version, login=login)
+        transport.write(upgrade.encode())
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer + data if self._buffer else data
@@ -111,12 +113,12 @@ class Point(asyncio.Protocol):
         self._transport.abort()
 
 
-async def connected(port: int, point_id: str) -> Point:
+async def connected(port: int, point_id: str, version: str = "ocpp1.6") -> Point:
     """Connected, however often it has to be tried: a refused one comes back a second later."""
     while True:
         try:
             _, point = await asyncio.get_running_loop().create_connection(
-                lambda: Point(point_id), "127.0.0.1", port
+                lambda: Point(point_id, version), "127.0.0.1", port
             )
         except OSError:
             await asyncio.sleep(1)
@@ -132,12 +134,12 @@ def authorize(number: int, token: int) -> bytes:
     return b'[2,"%09d","Authorize",{"idTag":"T-%d"}]' % (number, token)
 
 
-async def several(port: int, first: int, count: int) -> list[Point]:
+async def several(port: int, first: int, count: int, version: str = "ocpp1.6") -> list[Point]:
     """Points first..first+count, all connected."""
     points: list[Point] = []
     for begin in range(first, first + count, 100):
         some = range(begin, min(begin + 100, first + count))
-        points += await asyncio.gather(*(connected(port, f"CP-{i}") for i in some))
+        points += await asyncio.gather(*(connected(port, f"CP-{i}", version) for i in some))
     return points
 
 
@@ -237,6 +239,25 @@ def meter(number: int, wh: int, transaction: int | None = None) -> bytes:
     return json.dumps([2, f"m{number}", "MeterValues", body]).encode()
 
 
+def event(point: Point, number: int, kind: str) -> bytes:
+    """A TransactionEvent of 2.0.1 with the same values."""
+    whole = {"value": number * 10}
+    power = {"value": 11000, "measurand": "Power.Active.Import", "unitOfMeasure": {"unit": "W"}}
+    more = [{"value": 230.1, "measurand": "Voltage", "phase": f"L{i}"} for i in (1, 2, 3)]
+    body: dict[str, Any] = {
+        "eventType": kind,
+        "timestamp": stamp(),
+        "triggerReason": "MeterValuePeriodic" if number else "Authorized",
+        "seqNo": number,
+        "transactionInfo": {"transactionId": f"tx-{point.id}", "chargingState": "Charging"},
+        "evse": {"id": 1, "connectorId": 1},
+        "meterValue": [{"timestamp": stamp(), "sampledValue": [whole, power, *more]}],
+    }
+    if kind == "Started":
+        body["idToken"] = {"idToken": "T-1", "type": "ISO14443"}
+    return json.dumps([2, f"e{number}", "TransactionEvent", body]).encode()
+
+
 async def storm(port: int, first: int, count: int) -> tuple[list[Point], dict[str, Any]]:
     """All at once: connect, boot, and deliver a reading that was queued meanwhile."""
     began = time.perf_counter()
@@ -273,6 +294,22 @@ async def start(points: list[Point]) -> dict[str, int]:
 async def metering(points: list[Point], seconds: float) -> dict[str, Any]:
     """MeterValues of running transactions, the next as soon as the one before is answered."""
     transactions = await start(points)
+    return await _telling(
+        points, seconds, lambda point, number: meter(number, number, transactions[point.id])
+    )
+
+
+async def events(points: list[Point], seconds: float) -> dict[str, Any]:
+    """The same with TransactionEvents, whose answers have the cost so far."""
+    for point in points:
+        answer = json.loads(await point.ask(event(point, 0, "Started")))
+        assert answer[2]["idTokenInfo"] == {"status": "Accepted"}, answer
+    return await _telling(points, seconds, lambda point, number: event(point, number, "Updated"))
+
+
+async def _telling(
+    points: list[Point], seconds: float, said: Callable[[Point, int], bytes]
+) -> dict[str, Any]:
     began, until = time.perf_counter(), time.perf_counter() + seconds
     took: list[float] = []
     wrong = 0
@@ -282,7 +319,7 @@ async def metering(points: list[Point], seconds: float) -> dict[str, Any]:
         number = 0
         while time.perf_counter() < until:
             number += 1
-            answer = await point.ask(meter(number, number, transactions[point.id]))
+            answer = await point.ask(said(point, number))
             took.append(time.perf_counter() - point.sent_at)
             wrong += not answer.startswith(b"[3,")
 
@@ -328,7 +365,8 @@ async def main() -> None:
             for point in held.pop(group):
                 point.drop()
         else:
-            run = {"closed": closed, "paced": paced, "metering": metering, "stopping": stopping}
+            run = {"closed": closed, "paced": paced, "metering": metering, "events": events,
+                   "stopping": stopping}  # fmt: skip
             result = await run[name](held[group], **job)
         print(json.dumps(result), flush=True)
 

@@ -154,6 +154,8 @@ class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a customer owes less tax than others: a certificate, a VAT id."""
     idle_below_w: int | None = None
     """Below this power a car counts as idle, whatever its status says; None: by status alone."""
+    may_stop: bool = True
+    """Whether we may stop it: not where the charge point belongs to another CPMS that alone may."""
     meter_unit: str | None = None
     """What the charge point's registers are in, whatever it says they are in."""
     meter_keys: tuple[str, ...] = ()

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from ocpp.v16 import call
+from websockets import ConnectionClosed, Subprotocol
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Response
 
 import wattledger
 from rig.day import assert_adds_up, play
-from rig.network import CARD, FLEET, at
+from rig.network import CARD, FLEET, Body, at
 from rig.points import Lost, stop_of
-from rig.system import embedded_system, system
+from rig.points2 import V16, V201
+from rig.stubborn import StubbornPoint, StubbornStation
+from rig.system import embedded_system, system, until
 from wattledger import pipeline
 from wattledger.db.places import settle
 
@@ -26,7 +37,29 @@ async def test_an_undisturbed_day_adds_up(dsn: str) -> None:
         await assert_adds_up(running)
 
 
-@pytest.mark.parametrize("checkpoint", pipeline.checkpoints())
+# By these the day does not come. Those of the display, of stations and of what a charge point is
+# told have a day of their own.
+ANOTHER_DAY = (
+    "boot", "command", "transaction_event", "effect.cost.due", "shown", "unplug", "look_after",
+)  # fmt: skip
+# Nor by these, of the proxy: in the order in which they come there.
+PROXIED = (
+    "proxied_refused", "proxied_start", "proxied_start_alone", "proxied_keep", "proxied_ended",
+    "proxied_try", "proxied_told", "proxied_give_up",
+)  # fmt: skip
+
+
+def _of_the_day(checkpoint: str) -> bool:
+    return not checkpoint.startswith(tuple(f"{step}." for step in (*ANOTHER_DAY, *PROXIED)))
+
+
+def _each(steps: Iterable[str]) -> list[str]:
+    """The checkpoints of steps and effects, in turn."""
+    every = pipeline.checkpoints()
+    return [name for step in steps for name in every if name.startswith(f"{step}.")]
+
+
+@pytest.mark.parametrize("checkpoint", [c for c in pipeline.checkpoints() if _of_the_day(c)])
 async def test_killed_at(dsn: str, checkpoint: str) -> None:
     async with system(dsn, kill_at=checkpoint) as running:
         await play(running)
@@ -63,7 +96,165 @@ def test_every_transaction_of_a_step_has_its_checkpoints() -> None:
         found |= set(re.findall(r'\.transaction\(\s*"(\w+)"', path.read_text()))
     found |= set(pipeline.outcomes.STEP_OF.values())
     assert found == set(pipeline.STEPS)
-    assert set(pipeline.outcomes.STEP_OF) == set(pipeline.EFFECT_KINDS)
+    kinds = {kind for kind in pipeline.outcomes.STEP_OF if not kind.startswith("ocpp.")}
+    assert kinds | {"ocpp.remote_stop"} == set(pipeline.EFFECT_KINDS)
+
+
+async def test_killed_again_and_again_on_another_day(dsn: str) -> None:
+    """At each checkpoint in turn: what was lost is done after the next start, up to the next."""
+    kills = _each(ANOTHER_DAY)
+
+    def shown(body: Body) -> None:
+        body["policies"]["meter_interval_s"] = 900
+        body["site"][0]["show_cost"] = True
+
+    async with system(dsn, kill_at=kills, change=shown) as running:
+        await running.up()
+        point = StubbornPoint("CP-1", V16, running.server, running.insist)
+        station = StubbornStation("CP-2", V201, running.server, running.insist)
+
+        async def clock(to: datetime) -> None:
+            await running.clock(to)
+            for each in (point, station):
+                await each.back()
+
+        await point.boot()
+        await station.boot()
+        await station.started("T-1", at("08:00"), 1_000, token=FLEET)
+        await clock(at("09:00"))
+        await station.updated("T-1", at("09:00"), 11_000, state="SuspendedEV")
+        # Ten minutes are free of idle cost.
+        await clock(at("09:10"))
+        await station.ended("T-1", at("09:10"), 11_000, state="EVConnected")
+        await station.status("Available", at("09:10"))
+        transaction = await point.start(FLEET, at("09:10"), 5_000)
+        await clock(at("09:40"))
+        await point.stop(transaction, at("09:40"), 10_000)
+        gone = {"transactionId": transaction, "timestamp": "2026-11-02T09:40:00Z"}
+        vendor = "org.openchargealliance.costmsg"
+        await point.say(call.DataTransfer(vendor, "ConnectorUnplugged", json.dumps(gone)))
+        silent = await point.start(FLEET, at("09:40"), 10_000)
+        await point.meter(silent, at("09:40:30"), 10_100)
+        for day in (3, 4, 5):
+            await clock(at("12:00", day))
+        assert running.server.kill_at == []  # type: ignore[attr-defined]
+        assert running.deaths == [-signal.SIGKILL] * len(kills)
+        for each in (point, station):
+            await each.go()
+        found = await running.report()
+        rows = await running.rows("SELECT state, count(*) AS n FROM session GROUP BY state")
+        assert {row["state"]: row["n"] for row in rows} == {"billed": 3}
+        # 10, 5 and 0.1 kWh at 0.30, and 10 % tax, each to the cent
+        assert found["money"]["charged"] == 330 + 165 + 3
+        assert found["energy_wh"]["billed"] == 15_100
+        assert found["ledger"]["proved"] is True
+        assert found["webhooks"]["acknowledged"] == found["webhooks"]["sent"]
+        costs = [said for action, said in station.asked if action == "CostUpdated"]
+        assert costs, "the display was told that idle time begins to cost"
+
+
+class _Cpms:
+    """Somebody's CPMS: a start gets the same number however often it is told."""
+
+    def __init__(self) -> None:
+        self.refuses: Callable[[], bool] = lambda: False
+        self.knows_numbers = True
+        self.told: dict[str, str] = {}
+        """What it has taken: content -> action."""
+        self._numbers: dict[str, int] = {}
+        self._server: Server | None = None
+        self.port = 0
+
+    async def begin(self) -> None:
+        self._server = await serve(
+            self._serve, "127.0.0.1", self.port, process_request=self._admit,
+            subprotocols=[Subprotocol(V16)],
+        )  # fmt: skip
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    async def end(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    def _admit(self, socket: ServerConnection, _: object) -> Response | None:
+        return socket.respond(HTTPStatus.UNAUTHORIZED, "no") if self.refuses() else None
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            async for raw in socket:
+                kind, key, action, payload = json.loads(raw)
+                assert kind == 2, "only the charge point asks here"
+                content = json.dumps(payload, sort_keys=True)
+                self.told[content] = action
+                answer: Body = {}
+                if action == "StartTransaction":
+                    number = self._numbers.setdefault(content, 70 + len(self._numbers))
+                    answer = {"idTagInfo": {"status": "Accepted"}}
+                    answer |= {"transactionId": number} if self.knows_numbers else {}
+                await socket.send(json.dumps([3, key, answer]))
+
+    def count(self, action: str) -> int:
+        return list(self.told.values()).count(action)
+
+
+async def test_killed_again_and_again_behind_the_proxy(dsn: str) -> None:
+    """The CPMS has each message of the time it was away, and each session is billed once."""
+    cpms = _Cpms()
+    await cpms.begin()
+
+    def proxied(body: Body) -> None:
+        body["site"][0]["proxy"] = {"url": f"ws://127.0.0.1:{cpms.port}/{{charge_point_id}}"}
+
+    kills = _each(PROXIED)
+    assert len(kills) == 2 * len(PROXIED)
+    async with system(dsn, kill_at=kills, change=proxied) as running:
+        cpms.refuses = lambda: len(running.deaths) + (running.server.died is not None) < 2
+        await running.up()
+        await running.clock(at("12:00"))
+        point = StubbornPoint("CP-1", V16, running.server, running.insist)
+        first = await point.start(FLEET, at("11:00"), 1_000)
+        assert first == 70
+        await point.meter(first, at("11:15"), 3_000)
+        await point.stop(first, at("11:30"), 6_000)
+        await cpms.end()
+        second = await point.start(FLEET, at("11:30"), 6_000)
+        await point.meter(second, at("11:45"), 8_000)
+        await point.stop(second, at("12:00"), 9_000)
+        await cpms.begin()
+
+        async def caught_up() -> bool:
+            await point.back()
+            return cpms.count("StopTransaction") == 2
+
+        await until(caught_up)
+        await cpms.end()
+        cpms.knows_numbers = False
+        third = await point.start(FLEET, at("12:00"), 9_000)
+        await point.stop(third, at("12:00"), 9_000)
+        await cpms.begin()
+
+        async def given_up() -> bool:
+            await point.back()
+            codes = await running.rows("SELECT code FROM anomaly")
+            return [row["code"] for row in codes].count("proxy.undelivered") == 2
+
+        await until(given_up)
+        await point.go()
+        await running.clock(at("12:00", 4))
+        assert running.deaths == [-signal.SIGKILL] * len(kills)
+        rows = await running.rows(
+            "SELECT s.state, c.energy_wh FROM session s LEFT JOIN charge c ON c.session_id = s.id"
+            " ORDER BY s.started_at"
+        )
+        found = [(row["state"], row["energy_wh"]) for row in rows]
+        assert found[:2] == [("billed", 5_000), ("billed", 3_000)]
+        assert found[2][0] == "free"
+        assert (await running.report())["ledger"]["proved"] is True
+        # The stop of the third has no number that the CPMS knows.
+        counts = [cpms.count(f"{what}Transaction") for what in ("Start", "Stop")]
+        assert (*counts, cpms.count("MeterValues")) == (3, 2, 2)
+    await cpms.end()
 
 
 @pytest.mark.parametrize(("side", "stored"), [("before", 0), ("after", 1)])

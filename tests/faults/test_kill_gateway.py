@@ -14,22 +14,18 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
-from itertools import count
 from random import Random
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
-import websockets
-from ocpp.exceptions import InternalError
 
 from rig.day import assert_identities
 from rig.network import FLEET, Body, at
 from rig.points import Lost
-from rig.points2 import V201, Point16, Scripted, Station
+from rig.points2 import V16, V201
+from rig.stubborn import StubbornPoint, StubbornStation
 from rig.system import System, system
 from wattledger.clock import utc_text
 from wattledger.ingest.codes import CODES, Severity
@@ -99,8 +95,10 @@ class Load:
                     self.lost += 1
                     await asyncio.sleep(0.01)
 
-    def answered(self) -> None:
+    def answered(self, point_id: str, message_id: str, action: str) -> None:
         self.answers += 1
+        if action in DURABLE:
+            self.durable.append((point_id, message_id))
         for number, event in self._awaited:
             if self.answers >= number:
                 event.set()
@@ -113,50 +111,11 @@ class Load:
             await event.wait()
 
 
-class _Stubborn(Scripted):
-    """Says a message until it is answered."""
-
-    load: Load
-    _numbers: count[int]
-
-    async def say(
-        self, request: Any, message_id: str | None = None, *, checked: bool = True
-    ) -> Any:
-        answer = await self.load.insist(partial(self._once, request, checked=checked))
-        self.load.answered()
-        return answer
-
-    async def _once(self, request: Any, *, checked: bool) -> Any:
-        message_id = f"{self.id}-{next(self._numbers)}"
-        if self._listening is None or self._listening.done():
-            with suppress(Exception):
-                await self.go()
-            try:
-                await self.connect()
-            except (OSError, TimeoutError, websockets.WebSocketException) as error:
-                raise Lost(str(error)) from error
-        listening = self._listening
-        assert listening is not None
-        calling = asyncio.ensure_future(super().say(request, message_id, checked=checked))
-        await asyncio.wait({calling, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if not calling.done():
-            calling.cancel()
-            raise Lost("the connection broke")
-        try:
-            answer = calling.result()
-        except (InternalError, websockets.ConnectionClosed, OSError) as error:
-            raise Lost(str(error)) from error
-        if type(request).__name__ in DURABLE:
-            self.load.durable.append((self.id, message_id))
-        return answer
-
-
-class Old(_Stubborn, Point16):
+class Old(StubbornPoint):
     """OCPP 1.6. Its sessions by the transaction id that it was given."""
 
     def __init__(self, running: System, load: Load, point_id: str) -> None:
-        Point16.__init__(self, point_id, "ocpp1.6", running.server)
-        self.load, self._numbers = load, count(1)
+        super().__init__(point_id, V16, running.server, load.insist, load.answered)
         self.told: dict[str, Plan] = {}
 
     async def charge(self, plan: Plan, _: int) -> None:
@@ -168,12 +127,11 @@ class Old(_Stubborn, Point16):
         self.told[str(transaction_id)] = plan
 
 
-class New(_Stubborn, Station):
+class New(StubbornStation):
     """OCPP 2.0.1. Its sessions by the transaction id that it has chosen."""
 
     def __init__(self, running: System, load: Load, point_id: str) -> None:
-        Station.__init__(self, point_id, V201, running.server)
-        self.load, self._numbers = load, count(1)
+        super().__init__(point_id, V201, running.server, load.insist, load.answered)
         self.told: dict[str, Plan] = {}
 
     async def charge(self, plan: Plan, number: int) -> None:

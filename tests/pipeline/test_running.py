@@ -113,3 +113,15 @@ async def test_a_declined_card_is_told_to_stop_with_each_reading_until_it_does(y
         await _settle(yard, "rejected")
     keys = [row["key"].split(":", 1)[1] for row in await yard.rows(STOPS)]
     assert keys == ["remote_stop:hold_declined:1", "remote_stop:hold_declined:2"]
+
+
+async def test_where_another_cpms_alone_may_stop_a_person_is_told(over_it: Yard) -> None:
+    def behind(snapshot: Snapshot, contract: Contract) -> Contract:
+        return msgspec.structs.replace(contract, hold_minor=2_500, may_stop=False)
+
+    with mock.patch.object(starting, "_with_hold", behind):
+        number = await _card(over_it)
+    over_it.clock.advance(T0 + MINUTE)
+    await over_it.meter(number, T0 + MINUTE, 1)
+    assert await over_it.rows(STOPS) == []
+    assert await over_it.codes() == ["stop.not_ours"]

@@ -126,6 +126,7 @@ def make_contract(
     if entity is None or choice is None:
         raise LookupError(f"no tariff or entity is in force for site {site.id} at {as_of}")
     chosen = (route or decision.route) if decision.accepted else Route.NONE
+    proxy = site.proxy_of(point)
     contract = Contract(
         entity_id=entity.id,
         site_id=site.id,
@@ -149,6 +150,7 @@ def make_contract(
         shortfall=snapshot.policies.refused_energy,
         power_w=point.power_w,
         idle_below_w=snapshot.policies.idle_below_w,
+        may_stop=proxy is None or proxy.commands,
         meter_unit=point.meter_unit,
         meter_keys=point.meter_keys,
         signed_required=_signed_required(snapshot, asked),

@@ -11,9 +11,9 @@ from wattledger.contract import Reason
 from wattledger.gateway import prices
 from wattledger.gateway.protocol import Protocol
 from wattledger.pipeline.authorize import authorize as decide_now
-from wattledger.pipeline.events import connector_status
 from wattledger.pipeline.events import take as event_step
 from wattledger.pipeline.running import booted as boot_step
+from wattledger.pipeline.running import connector_status
 from wattledger.pipeline.upkeep import booted as upkeep_step
 from wattledger.wire.ocpp import answers, v2, v2_sent
 

@@ -127,6 +127,9 @@ CODES: dict[str, Code] = {
     "tariff.not_sayable": Code(
         "A tariff says what OCPP 2.1 has no words for: stations show no price of their own by it.",
         _N, "Accept it, or simplify the tariff; what is billed is not touched."),
+    "stop.not_ours": Code(
+        "A session should have been stopped, and only the CPMS behind the proxy may: it runs on.",
+        _L, "Stop it there; or let us, with `commands = true` of the site's proxy."),
     "look.failed": Code(
         "A fault of ours kept a silent session from being looked after; it is tried again.", _L),
     "unplug.missing": Code(

@@ -9,10 +9,14 @@ settle -> reconcile. Only edges call these. A step names its checkpoints by its 
 STEPS = (
     "schedule",
     "authorize",
+    "boot",
     "start",
     "meter",
     "status",
     "stop",
+    "unplug",
+    "transaction_event",
+    "look_after",
     "import",
     "bill",
     "adjust",
@@ -20,14 +24,25 @@ STEPS = (
     "captured",
     "released",
     "delivered",
+    "command",
     "commanded",
+    "shown",
     "inbox",
     "settle",
     "reconcile",
     "resolve",
+    "proxied_start",
+    "proxied_start_alone",
+    "proxied_keep",
+    "proxied_try",
+    "proxied_told",
+    "proxied_give_up",
+    "proxied_ended",
+    "proxied_refused",
 )
 
-# Every kind of effect. Each can be killed after the claim and after the call.
+# Every kind of effect that is done in its own way: of the commands to charge points one stands for
+# all. Each can be killed after the claim and after the call.
 EFFECT_KINDS = (
     "stripe.hold",
     "stripe.capture",
@@ -35,6 +50,7 @@ EFFECT_KINDS = (
     "stripe.read",
     "webhook.deliver",
     "ocpp.remote_stop",
+    "cost.due",
 )
 
 

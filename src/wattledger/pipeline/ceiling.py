@@ -14,7 +14,7 @@ from wattledger.payments import store as payments
 from wattledger.pipeline.commands import remote_stop
 from wattledger.pipeline.world import World
 from wattledger.rating import Terms, price
-from wattledger.sessions import Activity, Anomaly, Change, Delivery, Reading
+from wattledger.sessions import Activity, Change, Delivery, Reading
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
 from wattledger.tariffs import Dimension, Tariff
@@ -32,8 +32,7 @@ async def mind_the_money(
     if not added:
         return
     try:
-        async with tx.savepoint():
-            over = await _over_the_ceiling(tx, world, policies, row)
+        over = await _over_the_ceiling(tx, world, policies, row)
     except WattledgerError as error:
         await anomalies.record(
             tx.conn, at=tx.now, code="ceiling.unpriced", subject=row.id,
@@ -47,12 +46,12 @@ async def mind_the_money(
 async def _over_the_ceiling(
     tx: Transaction, world: World, policies: Policies, row: SessionRow
 ) -> bool:
-    facts = await sessions.delivery(tx.conn, row.id)
-    if isinstance(facts, Anomaly):
+    found = (await sessions.assembled(tx.conn, row)).delivery
+    if found is None:
         return False  # it will be held when it ends; stopping it would not make it right
     tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
     worst = worst_case(
-        facts, tariff, row.contract.power_w, policies.sample_interval_s, policies.idle_limit_s
+        found, tariff, row.contract.power_w, policies.sample_interval_s, policies.idle_limit_s
     )
     return price(worst, tariff, Terms.of(row.contract)).total_minor > row.contract.hold_minor
 

@@ -61,11 +61,17 @@ async def command(
 
 
 async def remote_stop(tx: Transaction, row: SessionRow, why: str) -> None:
-    """A RemoteStopTransaction or RequestStopTransaction, unless one of this session is on its way.
+    """A RemoteStopTransaction or RequestStopTransaction, unless one of this session is on its way,
+    or another CPMS alone may stop it: then a person is shown what should have been stopped.
 
     One that was rejected or expired is followed by another; one that was accepted has
     ``COMMAND_LIFE`` to end the transaction.
     """
+    if not row.contract.may_stop:
+        await anomalies.record(
+            tx.conn, at=tx.now, code="stop.not_ours", subject=row.id, detail={"why": why}, cause=why
+        )
+        return
     cursor = await tx.conn.execute(
         "SELECT count(*) AS n, COALESCE(bool_or(state NOT IN ('done', 'rejected')"
         " OR (state = 'done' AND settled_at > %s)), false) AS awaited"

@@ -24,11 +24,11 @@ from wattledger.pipeline.ceiling import mind_the_money
 from wattledger.pipeline.clocks import Heard
 from wattledger.pipeline.commands import ask_after, command
 from wattledger.pipeline.end import Ending, end, unplugged
-from wattledger.pipeline.running import connector_says, status_told
 from wattledger.pipeline.start import Opening, Terms, open_session
 from wattledger.pipeline.world import World
-from wattledger.sessions import events, from_ocpp2, from_samples, lookup
+from wattledger.sessions import at_once, events, from_ocpp2, from_samples, lookup
 from wattledger.sessions import store as sessions
+from wattledger.sessions.at_once import Known
 from wattledger.sessions.events import Event, Waiting
 from wattledger.sessions.model import Activity
 from wattledger.sessions.store import SessionRow
@@ -45,9 +45,7 @@ class Told(msgspec.Struct, frozen=True):
     total_cost: Decimal | None = None
 
 
-class _Heard(msgspec.Struct, frozen=True):
-    """An event and when it was."""
-
+class _Heard(msgspec.Struct, frozen=True):  # an event and when it was
     event: v2.TransactionEvent
     heard: Heard
 
@@ -72,13 +70,34 @@ async def take(
     heard = clocks.hear(said, now, offset)
     # Which configuration: of the start, if that is what this tells, else of the time it tells of.
     terms = Terms(await world.snapshot(heard.at), (await world.snapshot(now)).policies)
+    it = _Heard(event, heard)
+    known = world.known_sessions.get(charge_point_id, event.transaction_info.transaction_id)
+    if known is not None and _goes_on(known, event):
+        async with world.work.transaction("transaction_event", now=now) as tx:
+            step = _Step(tx, world, terms, charge_point_id, version, refused)
+            row = await step.take_known(known, it, raw)
+            if row is not None:
+                cost = await shown.event(tx, world, row, event, version)
+                return Told(row.id, step.said_of(row, event), cost)
+        world.known_sessions.forget(known.row)
     async with world.work.transaction("transaction_event", now=now) as tx:
         step = _Step(tx, world, terms, charge_point_id, version, refused)
-        told = await step.take(_Heard(event, heard), raw)
-        if told.session_id is None:
+        told = await step.take(it, raw)
+        row = await sessions.get(tx.conn, told.session_id) if told.session_id else None
+        if row is None:
             return told
-        cost = await shown.event(tx, world, told.session_id, event, version)
+        cost = await shown.event(tx, world, row, event, version)
         return msgspec.structs.replace(told, total_cost=cost)
+
+
+def _goes_on(known: Known, event: v2.TransactionEvent) -> bool:
+    """Whether an event only adds to what is known of a running session."""
+    return (
+        known.generation is not None
+        and event.event_type == "Updated"
+        and event.transaction_info.charging_state != "EVConnected"
+        and not (known.row.connector_id == 0 and event.evse is not None)
+    )
 
 
 class _Step:
@@ -129,11 +148,44 @@ class _Step:
             if event.id_token is None:
                 return Told(told.session_id if told else None)
             return told or Told(None, self._judged(it))
+        if row.state == "open" and event.event_type != "Ended":
+            self.world.known_sessions.note(Known(row, generation))
         if new:
             await self._apply(row, it)
-            await self._mind_gaps(await self._fresh(row), ref, generation)
-        refused = row.contract.refused or Reason.ACCEPTED
-        return Told(row.id, refused if event.id_token is not None else None)
+            if row.state != "open" or event.event_type == "Ended":
+                await self._mind_gaps(await self._fresh(row), ref, generation)
+        return Told(row.id, self.said_of(row, event))
+
+    async def take_known(self, known: Known, it: _Heard, raw: bytes) -> SessionRow | None:
+        """An event of a session that goes on: found, locked and written in one statement, so that
+        nobody has to take turns. None, with nothing done: it has to be looked at closer."""
+        event, tx, row = it.event, self.tx, known.row
+        samples = v2.samples(event.values, "meterValue")
+        read = meters.facts_of(row, samples, it.heard, tx.now)
+        said = from_ocpp2.state(row.id, event, it.heard.at, charged=False)
+        facts = [*read.facts, said] if said is not None else read.facts
+        if len(facts) > at_once.FACTS_MAX:
+            return None
+        found = await at_once.add_event(
+            tx.conn, known,
+            Event(event.seq_no, event.event_type, it.heard.at, tx.now, None),
+            from_ocpp2.event_key(self.charge_point_id, event, content_digest(raw)), facts,
+            offline=bool(event.offline), trigger_reason=event.trigger_reason,
+        )  # fmt: skip
+        if found is None:
+            return None
+        row, added = found
+        added += await meters.take_rest(tx, row, samples, read, "TransactionEvent")
+        await self._follow(row, added, event)
+        if row.state != "open":
+            self.world.known_sessions.forget(row)
+            ref = event.transaction_info.transaction_id
+            await self._mind_gaps(await self._fresh(row), ref, known.generation or 1)
+        return row
+
+    def said_of(self, row: SessionRow, event: v2.TransactionEvent) -> Reason | None:
+        """What is said of the token of an event, if it has one."""
+        return None if event.id_token is None else row.contract.refused or Reason.ACCEPTED
 
     async def _generation(self, it: _Heard, ref: str) -> int:
         """A Started after an Ended with the same id is another transaction: the station began to
@@ -220,7 +272,7 @@ class _Step:
             self.tx.conn, self.charge_point_id, it.transaction_ref, it.generation
         )
         told = [self._again(found).event for found in known]
-        registers = [_first_register(it.session_id, event) for event in told]
+        registers = [_first_register(event) for event in told]
         if (
             any(e.event_type == "Ended" or e.id_token is not None for e in told)
             or len({register_wh for register_wh in registers if register_wh is not None}) > 1
@@ -248,7 +300,7 @@ class _Step:
         evse = next((w.event.evse for w in waiting if w.event.evse is not None), None)
         return Opening(
             session_id, self.version, self.charge_point_id, evse.id if evse else 0, token,
-            first.heard, _first_register(session_id, first.event), transaction_ref=ref,
+            first.heard, _first_register(first.event), transaction_ref=ref,
             offline=bool(first.event.offline), action="TransactionEvent", refused=self.refused,
         )  # fmt: skip
 
@@ -281,9 +333,13 @@ class _Step:
         added = await meters.take(tx, row, samples, heard, "TransactionEvent")
         if said is not None:
             added += await sessions.add_facts(tx.conn, row.id, [said], received_at=tx.now)
+        await self._follow(row, added, event)
+
+    async def _follow(self, row: SessionRow, added: int, event: v2.TransactionEvent) -> None:
+        """What follows from so many new facts of an event that ends nothing."""
         if row.state == "open" and row.contract.hold_minor:
-            await mind_the_money(tx, self.world, self.policies, row, added)
-        await meters.late(tx, row, self.policies, added, event.timestamp)
+            await mind_the_money(self.tx, self.world, self.policies, row, added)
+        await meters.late(self.tx, row, self.policies, added, event.timestamp)
 
     async def _charged(self, row: SessionRow, event: v2.TransactionEvent) -> bool:
         """Whether it had charged before: asked only where it makes a difference."""
@@ -314,12 +370,8 @@ class _Step:
         await sessions.bill_not_before(self.tx.conn, row.id, wait_until)
 
 
-def _first_register(session_id: str, started: v2.TransactionEvent) -> int | None:
-    """The register that the first event has, if it has one; in the unit it says, for a first look:
-    the bill reads the facts."""
-    read = from_samples.read(session_id, v2.samples(started.values, "meterValue"), lambda at: at)
-    found = [f.register_wh for f, _ in read.facts if f.register_wh is not None]
-    return found[0] if found else None
+def _first_register(event: v2.TransactionEvent) -> int | None:
+    return from_samples.first_register(v2.samples(event.values, "meterValue"))
 
 
 async def wait_is_over(world: World, session_id: str) -> str:
@@ -346,22 +398,3 @@ async def wait_failed(world: World, session_id: str) -> None:
     policies = (await world.snapshot(world.now)).policies
     async with world.work.transaction("look_after") as tx:
         await events.wait_until(tx.conn, session_id, tx.now + policies.silence)
-
-
-async def connector_status(
-    world: World, charge_point_id: str, state: v2.ConnectorState, *, live: bool
-) -> None:
-    """A StatusNotification or a NotifyEvent about a connector: proof that the car has gone, where
-    it says that nothing is plugged in."""
-    now = world.now
-    if live:
-        world.device_clocks.told(charge_point_id, state.at, now)
-    heard = clocks.hear(state.at, now, world.device_clocks.offset(charge_point_id))
-    policies = (await world.snapshot(now)).policies
-    async with world.work.transaction("status", now=now) as tx:
-        await connector_says(tx, charge_point_id, state.evse_id, state.status, heard)
-        if state.evse_id:
-            # 2.x says Occupied for all that a 1.6 connector tells apart; Available is what counts.
-            await status_told(
-                tx, world, policies, charge_point_id, state.evse_id, state.status, heard
-            )

@@ -107,24 +107,24 @@ class Figures(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, delivery=found, charge=charge)
 
 
-async def figures(tx: Transaction, world: World, session_id: str) -> Figures | None:
+async def figures(tx: Transaction, world: World, session: str | SessionRow) -> Figures | None:
     """None where it can't be priced, or was refused. Only read and computed: whatever is wrong with
-    it undoes nothing of the step."""
-    row = await sessions.get(tx.conn, session_id)
+    it undoes nothing of the step. ``session``: its id, or its row where that is what it is now."""
+    row = await sessions.get(tx.conn, session) if isinstance(session, str) else session
     if row is None or row.contract.refused is not None:
         return None
     tariff = await world.tariff(tx.conn, row.contract.tariff_digest)
     shown = row.contract.display_tariff_digest
     displayed = await world.tariff(tx.conn, shown) if shown else None
-    facts = await sessions.facts(tx.conn, session_id)
+    facts = await sessions.facts(tx.conn, row.id)
     # After a stop that was told late no idle time is billed (ADR 0005).
-    stop = await sessions.stop_fact(tx.conn, session_id) if row.state == "ended" else None
+    stop = await sessions.stop_fact(tx.conn, row.id) if row.state == "ended" else None
     try:
         return _figures(row, facts, tariff, displayed, live=stop is None or stop.live is not False)
     except WattledgerError:
         return None  # its bill will say why
     except Exception:
-        log.exception("%s can't be shown its cost", session_id)
+        log.exception("%s can't be shown its cost", row.id)
         return None
 
 

@@ -18,7 +18,7 @@ from wattledger.sessions import Activity, at_once, from_ocpp16, lookup
 from wattledger.sessions import store as sessions
 from wattledger.sessions.at_once import Known
 from wattledger.sessions.store import SessionRow
-from wattledger.wire.ocpp import v16
+from wattledger.wire.ocpp import v2, v16
 from wattledger.wire.ocpp.samples import Sample
 
 
@@ -135,6 +135,25 @@ async def status(
         await status_told(
             tx, world, policies, charge_point_id, message.connector_id, message.status, heard
         )
+
+
+async def connector_status(
+    world: World, charge_point_id: str, state: v2.ConnectorState, *, live: bool
+) -> None:
+    """A StatusNotification or a NotifyEvent about a connector: proof that the car has gone, where
+    it says that nothing is plugged in."""
+    now = world.now
+    if live:
+        world.device_clocks.told(charge_point_id, state.at, now)
+    heard = clocks.hear(state.at, now, world.device_clocks.offset(charge_point_id))
+    policies = (await world.snapshot(now)).policies
+    async with world.work.transaction("status", now=now) as tx:
+        await connector_says(tx, charge_point_id, state.evse_id, state.status, heard)
+        if state.evse_id:
+            # 2.x says Occupied for all that a 1.6 connector tells apart; Available is what counts.
+            await status_told(
+                tx, world, policies, charge_point_id, state.evse_id, state.status, heard
+            )
 
 
 async def connector_says(

@@ -18,6 +18,7 @@ from wattledger.db.work import Transaction
 from wattledger.pipeline import notices, shown_2, shown_16
 from wattledger.pipeline.figures import Figures, figures
 from wattledger.pipeline.idle import prices_idle
+from wattledger.pipeline.station_tariffs import shows
 from wattledger.pipeline.world import World
 from wattledger.rating import Charge
 from wattledger.sessions import store as sessions
@@ -60,14 +61,18 @@ async def started(tx: Transaction, world: World, session_id: str | None) -> None
 
 
 async def event(
-    tx: Transaction, world: World, session_id: str, told: v2.TransactionEvent, version: str
+    tx: Transaction, world: World, row: SessionRow, told: v2.TransactionEvent, version: str
 ) -> Decimal | None:
-    """An OCPP 2.x event was taken; the total of its answer, with tax, or None."""
-    now_known = await figures(tx, world, session_id)
+    """An OCPP 2.x event was taken; the total of its answer, with tax, or None. ``row`` is the
+    session as it stands since."""
+    snapshot, session_id = world.known(tx.now), row.id
+    display = row.source != "proxy" and shows(snapshot, row.contract)
+    if not display and not await _may_idle(tx, world, row, told):
+        return None
+    now_known = await figures(tx, world, row)
     if now_known is None:
         return None
-    snapshot = world.known(tx.now)
-    if now_known.row.source == "proxy":  # what its display shows is its CPMS's
+    if row.source == "proxy":  # what its display shows is its CPMS's
         async with _undoing_nothing(tx, session_id):
             await notices.charging_ended(tx, snapshot, now_known)
         return None
@@ -76,6 +81,17 @@ async def event(
             await notices.charging_ended(tx, snapshot, now_known)
             await shown_2.told(tx, world, now_known, told, version)
     return shown_2.total(snapshot, now_known, told)
+
+
+async def _may_idle(
+    tx: Transaction, world: World, row: SessionRow, told: v2.TransactionEvent
+) -> bool:
+    """Whether a driver may have to be told that idle time costs."""
+    charges = told.transaction_info.charging_state == "Charging"
+    if told.event_type != "Ended" and charges and row.contract.idle_below_w is None:
+        return False
+    of_contract = (row.contract.tariff_digest, row.contract.display_tariff_digest)
+    return any([prices_idle(await world.tariff(tx.conn, each)) for each in of_contract if each])
 
 
 async def billed(tx: Transaction, world: World, row: SessionRow, charge: Charge) -> None:

@@ -26,11 +26,11 @@ _CHANGES = (
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A session as it was when it was last read. ``generation``: how often its station had used the
-    transaction's id before (2.x)."""
+    """A session as it was when it was last read. ``generation``, of a 2.x transaction only: its
+    station may use the id again for another."""
 
     row: SessionRow
-    generation: int = 1
+    generation: int | None = None
 
 
 class KnownSessions:

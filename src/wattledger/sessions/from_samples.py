@@ -86,6 +86,13 @@ def read(
     return Read(tuple(facts), tuple(notes), tuple(signed))
 
 
+def first_register(samples: Iterable[Sample]) -> int | None:
+    """The first register of a message, if it has one, in the unit it says: for a first look, the
+    bill reads the facts."""
+    found = read("", samples, lambda at: at)
+    return next((f.register_wh for f, _ in found.facts if f.register_wh is not None), None)
+
+
 def _value(sample: Sample, unit: str | None) -> _Value | None:
     if sample.measurand == _POWER:
         number = power_mw(sample.value or "", sample.unit, sample.path,

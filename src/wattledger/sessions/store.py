@@ -67,9 +67,9 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 COLUMNS = (
     "id, entity_id, site_id, charge_point_id, connector_id, source, transaction_id, token, state,"
-    " contract::text AS contract, started_at, stopped_at, ended_at, meter_start_wh, meter_stop_wh, bill_due_at,"
-    " held_reason, transaction_ref, stop_provisional, adjust_due_at, discarded, check_due_at,"
-    " check_why, named"
+    " contract::text AS contract, started_at, stopped_at, ended_at, meter_start_wh, meter_stop_wh,"
+    " bill_due_at, held_reason, transaction_ref, stop_provisional, adjust_due_at, discarded,"
+    " check_due_at, check_why, named"
 )
 
 
