@@ -268,7 +268,8 @@ TAKEN_ALL_THE_SAME: dict[str, tuple[str, Any, dict[str, int]]] = {
     "naive time": ("StartTransaction", {"timestamp": "2026-11-02T08:00:00"}, {"clock.wrong": 1}),
     "no time": ("StartTransaction", {"timestamp": "yesterday"}, {"clock.wrong": 1}),
     "a time that overflows": (
-        "StartTransaction", {"timestamp": "0001-01-01T00:00:00+14:00", "meterStart": 1}, {"clock.wrong": 1},
+        "StartTransaction", {"timestamp": "0001-01-01T00:00:00+14:00", "meterStart": 1},
+        {"clock.wrong": 1},
     ),
     "negative register": ("StartTransaction", {"meterStart": -1}, {}),
     "half a watt-hour": ("StartTransaction", {"meterStart": 1.5}, {}),

@@ -32,6 +32,8 @@ async def roles(
     async with sandbox(now) as stripe, httpx.AsyncClient(trust_env=False, timeout=30) as http:
         body = network(stripe.url, {"dsn_env": "RIG_DSN"}, clock="system", clock_followers=[])
         body["policies"] = {"settle_window_s": 1}
+        # What is delivered within minutes, and seconds, has to be within its power.
+        body["site"][0]["charge_points"][0]["power_w"] = 4_000_000
         config = write(folder / "wattledger.toml", body)
         processes = {
             role: ServerProcess(config, {"RIG_DSN": dsn}, "--role", role) for role in ROLES

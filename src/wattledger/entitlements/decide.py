@@ -126,7 +126,6 @@ def make_contract(
     if entity is None or choice is None:
         raise LookupError(f"no tariff or entity is in force for site {site.id} at {as_of}")
     chosen = (route or decision.route) if decision.accepted else Route.NONE
-    proxy = site.proxy_of(point)
     contract = Contract(
         entity_id=entity.id,
         site_id=site.id,
@@ -149,17 +148,26 @@ def make_contract(
         customer=account.customer if account and chosen is Route.CARD else None,
         shortfall=snapshot.policies.refused_energy,
         power_w=point.power_w,
-        idle_below_w=snapshot.policies.idle_below_w,
-        may_stop=proxy is None or proxy.commands,
-        meter_unit=point.meter_unit,
-        meter_keys=point.meter_keys,
-        signed_required=_signed_required(snapshot, asked),
         refused=None if decision.accepted else decision.reason,
         choice=choice.said,
     )
     if account and decision.accepted:
         contract = msgspec.structs.replace(contract, shortfall=account.shortfall)
+    contract = _with_meter(snapshot, contract, asked)
     return _with_terms(snapshot, contract, asked._replace(route=chosen), account)
+
+
+def _with_meter(snapshot: Snapshot, contract: Contract, asked: Asked) -> Contract:
+    """What of the charge point decides how its messages are read, and whether we may stop it."""
+    point, proxy = asked.point, asked.site.proxy_of(asked.point)
+    return msgspec.structs.replace(
+        contract,
+        idle_below_w=snapshot.policies.idle_below_w,
+        may_stop=proxy is None or proxy.commands,
+        meter_unit=point.meter_unit,
+        meter_keys=point.meter_keys,
+        signed_required=_signed_required(snapshot, asked),
+    )
 
 
 def _with_terms(

@@ -102,6 +102,14 @@ class Snapshot:
         return found.fee if found else ()
 
     @cached_property
+    def california_pricing(self) -> bool:
+        """Whether any charge point may show prices by those messages: most operators have none."""
+        return any(
+            site.california_pricing or any(point.california_pricing for point in site.charge_points)
+            for site in self.all("site", Site)
+        )
+
+    @cached_property
     def rules(self) -> Rules:
         """The taxes that the operator states, beside those we ship."""
         own = [

@@ -50,11 +50,14 @@ async def driver_tariff(
         return None
 
 
-def show_user(world: World, charge_point_id: str, token: str) -> None:
+def show_user(world: World, charge_point_id: str, decision: Decision) -> None:
     """SetUserPrice, while the answer to Authorize goes out: it does not wait for the database."""
-    if len(_under_way) >= _AT_ONCE or not shown_16.wanted(world.known(world.now), charge_point_id):
+    snapshot = world.known(decision.decided_at)
+    if not snapshot.california_pricing or len(_under_way) >= _AT_ONCE:
         return
-    task = asyncio.create_task(_show_user(world, charge_point_id, token))
+    if not shown_16.wanted(snapshot, charge_point_id):
+        return
+    task = asyncio.create_task(_show_user(world, charge_point_id, decision.token))
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)
 

@@ -37,7 +37,7 @@ async def authorize(peer: Peer, payload: Payload) -> Payload:
         peer.world, token, peer.charge_point_id, log=peer.journal, now=peer.heard_at
     )
     if decision.accepted and peer.journal is not None:
-        prices.show_user(peer.world, peer.charge_point_id, token)
+        prices.show_user(peer.world, peer.charge_point_id, decision)
     return v16.id_tag_info(_STATUS.get(decision.reason, "Invalid"))
 
 

@@ -11,6 +11,7 @@ import msgspec
 from wattledger.clock import utc_text
 from wattledger.db.work import Transaction
 from wattledger.entitlements.model import Policies
+from wattledger.ids import derive
 from wattledger.ingest import anomalies
 from wattledger.pipeline import clocks, meters, shown
 from wattledger.pipeline.billable import billable_at
@@ -55,6 +56,9 @@ async def stop(world: World, charge_point_id: str, message: v16.StopTransaction)
         row = await _meant(tx, charge_point_id, message, heard)
         if row is None:
             return
+        if message.transaction_id <= 0:
+            await _without_its_name(tx, policies, row, message, heard)
+            return
         fact = from_ocpp16.stop(row.id, message, heard.at)
         ending = Ending(heard, message.meter_stop, message.reason, fact)
         await end(tx, world, policies, row, ending, samples)
@@ -63,12 +67,15 @@ async def stop(world: World, charge_point_id: str, message: v16.StopTransaction)
 async def _meant(
     tx: Transaction, charge_point_id: str, message: v16.StopTransaction, heard: Heard
 ) -> SessionRow | None:
-    """By its id; without one (-1, 1.6 errata 3.18) the only one that runs there with this token."""
+    """By its id; without one (-1, 1.6 errata 3.18) the only one that runs there with this token.
+    Without a token either it can only be meant where there is one connector."""
     if message.transaction_id > 0:
         row = await sessions.by_transaction(
             tx.conn, charge_point_id, message.transaction_id, lock=True
         )
         found = [row] if row is not None else []
+    elif message.id_tag is None and await lookup.connectors(tx.conn, charge_point_id) > 1:
+        found = []
     else:
         found = await lookup.candidates(
             tx.conn, charge_point_id, connector_id=None, token=message.id_tag, at=heard.at
@@ -77,13 +84,27 @@ async def _meant(
     if len(found) != 1:
         await _unknown(tx, charge_point_id, message)
         return None
-    if message.transaction_id <= 0:
-        await anomalies.record(
-            tx.conn, at=tx.now, code="transaction.matched", subject=found[0].id,
-            detail={"said": message.transaction_id, "action": "StopTransaction"},
-            cause="StopTransaction",
-        )  # fmt: skip
     return found[0]
+
+
+async def _without_its_name(
+    tx: Transaction,
+    policies: Policies,
+    row: SessionRow,
+    message: v16.StopTransaction,
+    heard: Heard,
+) -> None:
+    """A stop that was only matched ends its session, and its register is the last one: but one that
+    names the session is the real one, should it come."""
+    key = derive("fct", row.id, "matched", heard.said.isoformat(), message.meter_stop)
+    fact = Fact("meter", heard.at, message.meter_stop, origin="sample")
+    await sessions.add_facts(tx.conn, row.id, [(fact, key)], received_at=tx.now)
+    await anomalies.record(
+        tx.conn, at=tx.now, code="transaction.matched", subject=row.id,
+        detail={"said": message.transaction_id, "action": "StopTransaction"},
+        cause="StopTransaction",
+    )  # fmt: skip
+    await presume_over(tx, policies, row, "a stop without a number", missing=False)
 
 
 async def end(
@@ -98,11 +119,12 @@ async def end(
     over = row.state == "open" or row.stop_provisional
     held = row.state == "held" and row.held_reason == "stop.missing"
     if not over and not held:
-        await _again(tx, row, ending)
+        if await _again(tx, row, ending):
+            return
         added = await meters.take(tx, row, samples, ending.heard, ending.action)
         await meters.late(tx, row, policies, added, "stop")
         return
-    if row.state not in ("open",):
+    if row.state != "open":
         await _shown_late(tx, row, ending)
     detail = await clocks.shown(tx, row.charge_point_id, ending.action, row.id, ending.heard)
     await sessions.add_facts(
@@ -119,8 +141,8 @@ async def end(
         tx.conn, row.id, stopped_at=ending.heard.at, meter_stop_wh=last_wh,
         reason=ending.reason, bill_due_at=due_at, meter_start_wh=first_wh,
     )  # fmt: skip
-    if held:
-        # It was held because another car was there: this one had gone, nobody saw when.
+    if held or await lookup.is_followed(tx.conn, row):
+        # Another car was there since: this one had gone, nobody saw when.
         stopped = msgspec.structs.replace(row, stopped_at=ending.heard.at)
         now = clocks.Heard(tx.now, tx.now, wrong=False, live=True)
         await _gone(tx, world, policies, stopped, now, seen=False)
@@ -154,7 +176,13 @@ async def _registers(tx: Transaction, row: SessionRow, ending: Ending) -> tuple[
 
 
 async def presume_over(
-    tx: Transaction, policies: Policies, row: SessionRow, why: str, *, wait: bool = True
+    tx: Transaction,
+    policies: Policies,
+    row: SessionRow,
+    why: str,
+    *,
+    wait: bool = True,
+    missing: bool = True,
 ) -> None:
     """A running session whose stop nobody told, though it must be over (R10).
 
@@ -177,9 +205,10 @@ async def presume_over(
             reason="Missing", bill_due_at=due_at, provisional=True,
             meter_start_wh=told[0].register_wh,
         )  # fmt: skip
-    await anomalies.record(
-        tx.conn, at=tx.now, code="stop.missing", subject=row.id, detail=detail, cause="stop"
-    )
+    if missing:
+        await anomalies.record(
+            tx.conn, at=tx.now, code="stop.missing", subject=row.id, detail=detail, cause="stop"
+        )
 
 
 async def look_after(world: World, session_id: str) -> str:
@@ -322,12 +351,13 @@ async def _gone(
     )
 
 
-async def _again(tx: Transaction, row: SessionRow, ending: Ending) -> None:
-    """A stop of a session that has one: the same says nothing new, another is shown."""
+async def _again(tx: Transaction, row: SessionRow, ending: Ending) -> bool:
+    """A stop of a session that has one: the same says nothing new, another is shown, and nothing
+    of it is taken. Whether it is another."""
     said, register_wh = ending.heard.said, ending.register_wh
     known = await sessions.stop_fact(tx.conn, row.id)
     if known and (known.device_time or known.at, known.register_wh) == (said, register_wh):
-        return
+        return False
     await anomalies.record(
         tx.conn,
         at=tx.now,
@@ -339,3 +369,4 @@ async def _again(tx: Transaction, row: SessionRow, ending: Ending) -> None:
         },
         cause=f"{device_text(said)}:{register_wh}",
     )
+    return True

@@ -26,10 +26,11 @@ from wattledger.pipeline.commands import ask_after, command
 from wattledger.pipeline.end import Ending, end, unplugged
 from wattledger.pipeline.start import Opening, Terms, open_session
 from wattledger.pipeline.world import World
-from wattledger.sessions import at_once, events, from_ocpp2, from_samples, lookup
+from wattledger.sessions import at_once, events, from_ocpp2, lookup
 from wattledger.sessions import store as sessions
 from wattledger.sessions.at_once import Known
 from wattledger.sessions.events import Event, Waiting
+from wattledger.sessions.from_samples import first_register
 from wattledger.sessions.model import Activity
 from wattledger.sessions.store import SessionRow
 from wattledger.wire.numbers import decode_json
@@ -188,23 +189,22 @@ class _Step:
         return None if event.id_token is None else row.contract.refused or Reason.ACCEPTED
 
     async def _generation(self, it: _Heard, ref: str) -> int:
-        """A Started after an Ended with the same id is another transaction: the station began to
-        count anew."""
+        """A Started that is later than the one we know is another transaction: the station forgot
+        that it had used the id, by beginning to count anew."""
         known = await events.latest(self.tx.conn, self.charge_point_id, ref)
         if known is None:
             return 1
-        if (
-            it.event.event_type != "Started"
-            or known.ended_at is None
-            or it.heard.at <= known.ended_at
-        ):
-            return known.generation
+        if it.event.event_type != "Started":
+            return known
+        before = await events.started_at(self.tx.conn, self.charge_point_id, ref, known)
+        if before is None or it.heard.at <= before:
+            return known
         await anomalies.record(
             self.tx.conn, at=self.tx.now, code="transaction.reused", subject=self.charge_point_id,
             detail={"transaction_id": ref, "timestamp": it.event.timestamp},
-            cause=f"{ref}:{known.generation + 1}",
+            cause=f"{ref}:{known + 1}",
         )  # fmt: skip
-        return known.generation + 1
+        return known + 1
 
     async def open(self, it: Waiting, *, now: bool = False) -> Told | None:
         """Open the session with every event that waited, if all that it takes is there, or ``now``;
@@ -216,8 +216,12 @@ class _Step:
         ]
         started = next((w for w in waiting if w.event.event_type == "Started"), None)
         ended = next((w for w in waiting if w.event.event_type == "Ended"), None)
-        token = next((w.event.id_token.id_token for w in waiting if w.event.id_token), None)
         all_there = ended is not None and not events.gaps({w.event.seq_no for w in waiting})
+        # The token of an end is whoever's stopped it: it counts only where no other will come.
+        token = next(
+            (w.event.id_token.id_token for w in waiting if w.event.id_token is not None
+             and (w.event.event_type != "Ended" or all_there or now)), None,
+        )  # fmt: skip
         if not now and (started is None or not (token is not None or all_there)):
             await self._wait(it, ended=ended is not None)
             return None
@@ -272,7 +276,7 @@ class _Step:
             self.tx.conn, self.charge_point_id, it.transaction_ref, it.generation
         )
         told = [self._again(found).event for found in known]
-        registers = [_first_register(event) for event in told]
+        registers = [first_register(v2.samples(event.values, "meterValue")) for event in told]
         if (
             any(e.event_type == "Ended" or e.id_token is not None for e in told)
             or len({register_wh for register_wh in registers if register_wh is not None}) > 1
@@ -300,7 +304,7 @@ class _Step:
         evse = next((w.event.evse for w in waiting if w.event.evse is not None), None)
         return Opening(
             session_id, self.version, self.charge_point_id, evse.id if evse else 0, token,
-            first.heard, _first_register(first.event), transaction_ref=ref,
+            first.heard, first_register(v2.samples(first.event.values, "meterValue")), transaction_ref=ref,
             offline=bool(first.event.offline), action="TransactionEvent", refused=self.refused,
         )  # fmt: skip
 
@@ -368,10 +372,6 @@ class _Step:
         if row.check_due_at is None:
             await ask_after(self.tx, row)
         await sessions.bill_not_before(self.tx.conn, row.id, wait_until)
-
-
-def _first_register(event: v2.TransactionEvent) -> int | None:
-    return from_samples.first_register(v2.samples(event.values, "meterValue"))
 
 
 async def wait_is_over(world: World, session_id: str) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -75,7 +76,7 @@ def interval(tariffs: Iterable[Tariff], zone: str, now: datetime, most_s: int) -
     common = _DAY_S
     for boundary in [b for tariff in tariffs for b in boundaries_s(tariff)]:
         common = math.gcd(common, boundary)
-    for offset in _offsets_s(zone, now):
+    for offset in _offsets_s(zone, now.astimezone(UTC).date()):
         common = math.gcd(common, offset)
     return next((s for s in _INTERVALS_S if s <= most_s and common % s == 0), _INTERVALS_S[-1])
 
@@ -99,12 +100,14 @@ def tariffs_at(snapshot: Snapshot, site: Site, point: ChargePoint) -> list[Tarif
     return [tariff for tariff in found if tariff is not None]
 
 
-def _offsets_s(zone: str, now: datetime) -> set[int]:
+@lru_cache(maxsize=256)
+def _offsets_s(zone: str, today: date) -> set[int]:
     """The zone's distances from UTC within the year ahead."""
     place = ZoneInfo(zone)
     found = set()
     for month in range(12):
-        offset = (now + timedelta(days=30 * month)).astimezone(place).utcoffset()
+        day = datetime.combine(today + timedelta(days=30 * month), time(), UTC)
+        offset = day.astimezone(place).utcoffset()
         found.add((offset or timedelta()) // timedelta(seconds=1))
     return found
 

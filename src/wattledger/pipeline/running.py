@@ -18,6 +18,7 @@ from wattledger.sessions import Activity, at_once, from_ocpp16, lookup
 from wattledger.sessions import store as sessions
 from wattledger.sessions.at_once import Known
 from wattledger.sessions.store import SessionRow
+from wattledger.wire.numbers import clock_is_wrong
 from wattledger.wire.ocpp import v2, v16
 from wattledger.wire.ocpp.samples import Sample
 
@@ -28,12 +29,14 @@ async def meter(world: World, charge_point_id: str, message: v16.MeterValues) ->
     now = world.now
     policies = (await world.snapshot(now)).policies
     samples = v16.samples(message.meter_value, "meterValue")
+    if not samples:
+        return
+    # The latest of them was read when the message was made.
+    offset = world.device_clocks.offset(charge_point_id)
+    heard = clocks.hear(max(sample.at for sample in samples), now, offset)
+    if await _only_more(world, charge_point_id, message, samples, heard, now):
+        return
     async with world.work.transaction("meter", now=now) as tx:
-        if not samples:
-            return
-        # The latest of them was read when the message was made.
-        offset = world.device_clocks.offset(charge_point_id)
-        heard = clocks.hear(max(sample.at for sample in samples), now, offset)
         found = await _take_known(tx, world, charge_point_id, message, samples, heard)
         if found is None:
             row = await which(
@@ -53,6 +56,28 @@ async def meter(world: World, charge_point_id: str, message: v16.MeterValues) ->
         if added and row.state == "open":
             await shown.moved(tx, world, row)
         await meters.late(tx, row, policies, added, heard.said.isoformat())
+
+
+async def _only_more(
+    world: World,
+    charge_point_id: str,
+    message: v16.MeterValues,
+    samples: Sequence[Sample],
+    heard: Heard,
+    now: datetime,
+) -> bool:
+    """What most messages are: readings of a session that runs on, of which nothing follows. Then
+    the step is one statement. False: nothing is done yet."""
+    known = world.known_sessions.get(charge_point_id, message.transaction_id or 0)
+    if known is None or known.row.contract.hold_minor or shown.is_told(world, known.row, now):
+        return False
+    read = meters.facts_of(known.row, samples, heard, now)
+    if not 0 < len(read.facts) <= at_once.FACTS_MAX or read.notes or read.signed:
+        return False
+    if any(clock_is_wrong(sample.at, now) for sample in samples):
+        return False
+    async with world.work.statement("meter", now=now) as tx:
+        return await at_once.add_running(tx.conn, known.row, read.facts, received_at=now)
 
 
 async def _take_known(
@@ -183,11 +208,11 @@ async def status_told(
     status_name: str,
     heard: Heard,
 ) -> None:
-    """What a connector's status says of the sessions on it: what they do, that the car has gone,
-    or that one of which no stop was told must be over."""
-    for row in await sessions.on_connector(tx.conn, charge_point_id, connector_id):
-        if heard.at < row.started_at:
-            continue
+    """What a connector's status says of the session on it: what it does, that the car has gone,
+    or that it must be over though no stop was told. Of the last that had begun by then only: what
+    another car does says nothing of the one before."""
+    there = await sessions.on_connector(tx.conn, charge_point_id, connector_id)
+    for row in [row for row in there if row.started_at <= heard.at][-1:]:
         detail = await clocks.shown(tx, charge_point_id, "StatusNotification", row.id, heard)
         stopped = row.stopped_at is not None and heard.at >= row.stopped_at
         fact = from_ocpp16.status(row.id, status_name, heard.at, stopped=stopped)
@@ -217,6 +242,8 @@ async def booted(world: World, charge_point_id: str) -> None:
     to be heard of (R10)."""
     now = world.now
     policies = (await world.snapshot(now)).policies
+    if not await world.runs_at.about(charge_point_id):
+        return
     async with world.work.transaction("boot", now=now) as tx:
         for row in await lookup.running_on(tx.conn, charge_point_id):
             await sessions.check_at(tx.conn, row.id, tx.now + policies.late_stop_wait, "boot")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -28,19 +29,26 @@ from wattledger.wire.ocpp import v2
 log = logging.getLogger(__name__)
 
 
+def is_told(world: World, row: SessionRow, now: datetime, *, idle: bool = False) -> bool:
+    """Whether anybody may have to be told when such a session moves."""
+    if row.source.startswith("ocpp2"):
+        return False  # its events say it all
+    if idle or row.contract.idle_below_w is not None:
+        return True
+    return row.source == "ocpp1.6" and shown_16.wanted(world.known(now), row.charge_point_id)
+
+
 async def moved(
     tx: Transaction, world: World, row: SessionRow, *, idle: bool = False, gone: bool = False
 ) -> None:
     """A 1.6 session, or one behind the proxy, has a new reading, status or stop. ``idle``: it may
     say that the car asks for no more; ``gone``: it left, so that nobody has to be told."""
-    if row.source.startswith("ocpp2"):
-        return  # its events say it all
+    if not is_told(world, row, tx.now, idle=idle):
+        return
     snapshot = world.known(tx.now)
     display = row.source == "ocpp1.6" and shown_16.wanted(snapshot, row.charge_point_id)
-    if not display:
-        idle = idle or row.contract.idle_below_w is not None
-        if not idle or not prices_idle(await world.tariff(tx.conn, row.contract.tariff_digest)):
-            return
+    if not display and not prices_idle(await world.tariff(tx.conn, row.contract.tariff_digest)):
+        return
     now_known = await figures(tx, world, row.id)
     if now_known is None:
         return

@@ -12,6 +12,7 @@ from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.pipeline import commands, local_list, metering
 from wattledger.pipeline.commands import STANDING_LIFE, Told
+from wattledger.pipeline.gathered import Gathered
 from wattledger.pipeline.local_list import Lists
 from wattledger.pipeline.world import World
 
@@ -40,24 +41,42 @@ async def _booted(world: World, charge_point_id: str) -> None:
     listed = local_list.wants_list(snapshot, charge_point_id)
     if settings is None and not listed:
         return
-    due = "/".join((
-        settings.digest if settings else "",
-        Lists(snapshot, now).digest(charge_point_id) if listed else "",
-    ))  # fmt: skip
+    due: dict[str, str] = {}
+    if settings is not None:
+        due[metering.COMMAND] = settings.digest
+    if listed:
+        due[local_list.COMMAND] = Lists(snapshot, now).digest(charge_point_id)
     if world.told.get(charge_point_id) == due:
+        return
+    told = await _was_told(world, charge_point_id)
+    if all(name in told and told[name].says(digest) for name, digest in due.items()):
+        if all(each.state in ("done", "rejected") for each in told.values()):
+            # Remembered, so that charge points that come back all at once cost nothing more.
+            world.told[charge_point_id] = due
         return
     async with world.work.transaction("command", now=now) as tx:
         before = await commands.told(tx.conn, [charge_point_id], _NAMES)
-        new = False
         if settings is not None:
             last = before.get((charge_point_id, metering.COMMAND))
-            new |= await metering.configure(tx, charge_point_id, settings, last)
+            await metering.configure(tx, charge_point_id, settings, last)
         if listed:
             last = before.get((charge_point_id, local_list.COMMAND))
-            new |= await _send_list(tx, charge_point_id, Lists(snapshot, now), last)
-    if not new and all(told.state in ("done", "rejected") for told in before.values()):
-        # Remembered, so that charge points that come back all at once cost nothing more.
-        world.told[charge_point_id] = due
+            await _send_list(tx, charge_point_id, Lists(snapshot, now), last)
+
+
+async def _was_told(world: World, charge_point_id: str) -> dict[str, Told]:
+    """By command; of charge points that boot together in one statement."""
+
+    async def ask(charge_point_ids: list[str]) -> dict[str, dict[str, Told]]:
+        async with world.work.pool.connection() as conn:
+            found: dict[str, dict[str, Told]] = {}
+            for (name, kind), told in (await commands.told(conn, charge_point_ids, _NAMES)).items():
+                found.setdefault(name, {})[kind] = told
+            return found
+
+    if world.was_told is None:
+        world.was_told = Gathered(ask)
+    return await world.was_told.about(charge_point_id) or {}
 
 
 def _is_ours(snapshot: Snapshot, charge_point_id: str) -> bool:

@@ -15,6 +15,9 @@ from wattledger.db.connect import Pool
 from wattledger.db.work import Work
 from wattledger.entitlements import Directory, Snapshot
 from wattledger.pipeline.clocks import ClockWatch
+from wattledger.pipeline.commands import Told
+from wattledger.pipeline.gathered import Gathered
+from wattledger.sessions import lookup
 from wattledger.sessions.at_once import KnownSessions
 from wattledger.tariffs import Tariff, read_tariff
 
@@ -42,8 +45,11 @@ class World:
         self.device_clocks = ClockWatch()
         # Where what is said most belongs to (sessions.at_once).
         self.known_sessions = KnownSessions()
+        # Whether something runs at charge points that boot (pipeline.running).
+        self.runs_at = Gathered(self._runs_at)
         # What charge points were told of their upkeep, and have answered (pipeline.upkeep).
-        self.told: dict[str, str] = {}
+        self.told: dict[str, dict[str, str]] = {}
+        self.was_told: Gathered[dict[str, Told]] | None = None
 
     @property
     def now(self) -> datetime:
@@ -73,6 +79,10 @@ class World:
 
     def _is_stale(self) -> bool:
         return time.monotonic() - self._confirmed_at_s >= STALE_AFTER_S
+
+    async def _runs_at(self, charge_point_ids: list[str]) -> dict[str, bool]:
+        async with self.work.pool.connection() as conn:
+            return await lookup.where_runs(conn, charge_point_ids)
 
     async def tariff(self, conn: AsyncConnection[dict[str, Any]], digest: str) -> Tariff:
         """A tariff version. It never changes, so it is read once in a process's life."""

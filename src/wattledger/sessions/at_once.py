@@ -59,6 +59,17 @@ class KnownSessions:
         self._known.pop((row.charge_point_id, row.transaction_ref or ""), None)
 
 
+async def add_running(
+    conn: Conn, known: SessionRow, facts: Sequence[tuple[Fact, str]], *, received_at: datetime
+) -> bool:
+    """Facts of a session that runs, and that is called by its name. False, with nothing done, where
+    it does not or is not, or anything else is to be done about it."""
+    parameters: list[Any] = [known.id]
+    _add(parameters, facts, received_at)
+    cursor = await conn.execute(_running_sql(len(facts)), parameters)
+    return await cursor.fetchone() is not None
+
+
 async def add_facts(
     conn: Conn, known: SessionRow, facts: Sequence[tuple[Fact, str]], *, received_at: datetime
 ) -> tuple[SessionRow, int] | None:
@@ -162,6 +173,12 @@ def _read(count: int) -> str:
 @cache
 def _facts_sql(count: int) -> bytes:
     return f"{_LOCKED}{_MEANT}{_written(count)}{_read(count)}".encode()
+
+
+@cache
+def _running_sql(count: int) -> bytes:
+    meant = _MEANT.replace("WHERE NOT EXISTS", "WHERE s.state = 'open' AND s.named AND NOT EXISTS")
+    return f"{_LOCKED}{meant}{_written(count)} SELECT FROM m".encode()
 
 
 @cache

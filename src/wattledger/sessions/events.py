@@ -65,24 +65,30 @@ async def generation_of(conn: Conn, key: str) -> int | None:
     return row["generation"] if row else None
 
 
-class Known(msgspec.Struct, frozen=True):
-    """What is known of the latest transaction with an id: its ``generation``, and when it ended,
-    if it did."""
-
-    generation: int
-    ended_at: datetime | None
-
-
-async def latest(conn: Conn, charge_point_id: str, transaction_ref: str) -> Known | None:
-    """The latest transaction that a station gave this id."""
+async def latest(conn: Conn, charge_point_id: str, transaction_ref: str) -> int | None:
+    """The generation of the latest transaction that a station gave this id."""
     cursor = await conn.execute(
-        "SELECT generation, max(at) FILTER (WHERE event_type = 'Ended') AS ended_at"
-        " FROM transaction_event WHERE charge_point_id = %s AND transaction_ref = %s"
-        " GROUP BY generation ORDER BY generation DESC LIMIT 1",
+        "SELECT max(generation) AS generation FROM transaction_event"
+        " WHERE charge_point_id = %s AND transaction_ref = %s",
         (charge_point_id, transaction_ref),
     )
     row = await cursor.fetchone()
-    return Known(**row) if row else None
+    found: int | None = row["generation"] if row else None
+    return found
+
+
+async def started_at(
+    conn: Conn, charge_point_id: str, transaction_ref: str, generation: int
+) -> datetime | None:
+    """When a transaction was said to start, if it was."""
+    cursor = await conn.execute(
+        "SELECT max(at) AS at FROM transaction_event WHERE charge_point_id = %s"
+        " AND transaction_ref = %s AND generation = %s AND event_type = 'Started'",
+        (charge_point_id, transaction_ref, generation),
+    )
+    row = await cursor.fetchone()
+    found: datetime | None = row["at"] if row else None
+    return found
 
 
 class Waiting(msgspec.Struct, frozen=True):

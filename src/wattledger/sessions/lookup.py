@@ -31,6 +31,29 @@ async def last_on_connector(
     return Before(**row) if row else None
 
 
+async def is_followed(conn: Conn, row: SessionRow) -> bool:
+    """Whether another session has begun on its connector since."""
+    cursor = await conn.execute(
+        "SELECT FROM session WHERE charge_point_id = %s AND connector_id = %s AND started_at > %s"
+        " AND source <> 'import' LIMIT 1",
+        (row.charge_point_id, row.connector_id, row.started_at),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def connectors(conn: Conn, charge_point_id: str) -> int:
+    """How many connectors a charge point has spoken of, in statuses or in sessions."""
+    cursor = await conn.execute(
+        "SELECT count(DISTINCT c) AS n FROM ("
+        " SELECT jsonb_object_keys(connectors)::integer AS c FROM charge_point_state"
+        " WHERE charge_point_id = %(cp)s UNION"
+        " SELECT connector_id FROM session WHERE charge_point_id = %(cp)s) AS known WHERE c > 0",
+        {"cp": charge_point_id},
+    )
+    row = await cursor.fetchone()
+    return int(row["n"]) if row else 0
+
+
 async def candidates(
     conn: Conn, charge_point_id: str, *, connector_id: int | None, token: str | None, at: datetime
 ) -> list[SessionRow]:
@@ -40,7 +63,7 @@ async def candidates(
     cursor = await conn.execute(
         f"SELECT {COLUMNS} FROM session WHERE charge_point_id = %s AND state = 'open'"
         " AND NOT named AND started_at <= %s AND (%s::integer IS NULL OR connector_id = %s)"
-        " AND (%s::text IS NULL OR lower(token) = lower(%s)) FOR UPDATE",
+        " AND (%s::text IS NULL OR lower(token) = lower(%s)) ORDER BY started_at, id FOR UPDATE",
         (charge_point_id, at, connector_id, connector_id, token, token),
     )
     return [as_row(row) for row in await cursor.fetchall()]
@@ -50,10 +73,20 @@ async def running_on(conn: Conn, charge_point_id: str) -> list[SessionRow]:
     """All that runs at a charge point, locked."""
     cursor = await conn.execute(
         f"SELECT {COLUMNS} FROM session WHERE charge_point_id = %s AND state = 'open'"
-        " ORDER BY started_at FOR UPDATE",
+        " ORDER BY started_at, id FOR UPDATE",
         (charge_point_id,),
     )
     return [as_row(row) for row in await cursor.fetchall()]
+
+
+async def where_runs(conn: Conn, charge_point_ids: list[str]) -> dict[str, bool]:
+    """Of these charge points the ones at which something runs."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT charge_point_id AS id FROM session WHERE charge_point_id = ANY(%s)"
+        " AND state = 'open'",
+        (charge_point_ids,),
+    )
+    return {row["id"]: True for row in await cursor.fetchall()}
 
 
 async def unheard(conn: Conn, now: datetime, limit: int) -> list[str]:

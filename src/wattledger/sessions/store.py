@@ -155,7 +155,7 @@ async def on_connector(conn: Conn, charge_point_id: str, connector_id: int) -> l
     """Sessions of a connector that are not billed yet, oldest first, locked."""
     cursor = await conn.execute(
         f"SELECT {COLUMNS} FROM session WHERE charge_point_id = %s AND connector_id = %s"
-        " AND state IN ('open', 'ended') ORDER BY started_at FOR UPDATE",
+        " AND state IN ('open', 'ended') ORDER BY started_at, id FOR UPDATE",
         (charge_point_id, connector_id),
     )
     return [as_row(row) for row in await cursor.fetchall()]
@@ -308,7 +308,7 @@ async def stop(
         " check_due_at = NULL, check_why = NULL,"
         " meter_start_wh = COALESCE(meter_start_wh, %s) WHERE id = %s"
         " AND (state = 'open' OR (state = 'ended' AND stop_provisional)"
-        " OR (state = 'held' AND held_reason = 'stop.missing'))",
+        " OR (state = 'held' AND (stop_provisional OR held_reason = 'stop.missing')))",
         (
             stopped_at, stopped_at, meter_stop_wh, reason, bill_due_at, provisional,
             meter_start_wh if meter_start_wh is not None else meter_stop_wh, session_id,
