@@ -15,7 +15,7 @@ import resource
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -365,6 +365,7 @@ async def main() -> None:
             for point in held.pop(group):
                 point.drop()
         else:
+            run: dict[str, Callable[..., Awaitable[dict[str, Any]]]]
             run = {"closed": closed, "paced": paced, "metering": metering, "events": events,
                    "stopping": stopping}  # fmt: skip
             result = await run[name](held[group], **job)

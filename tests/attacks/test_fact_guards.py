@@ -77,7 +77,8 @@ def test_a_connector_is_told_once_and_a_first_register_too(app: Conn) -> None:
                 " SELECT 'ses_2', entity_id, site_id, charge_point_id, 0, 'ocpp2.1', 'tx', token,"
                 " route, contract, 'open', started_at FROM session")  # fmt: skip
     app.execute("UPDATE session SET connector_id = 2, meter_start_wh = 5 WHERE id = 'ses_2'")
-    for change in ("connector_id = 3", "connector_id = 0", "transaction_ref = 'ty'"):
+    for change in ("connector_id = 3", "connector_id = 0", "transaction_ref = 'ty'",
+                   "clock_shift_us = 1"):  # fmt: skip
         with pytest.raises((REFUSED, errors.InsufficientPrivilege)):
             app.execute(f"UPDATE session SET {change} WHERE id = 'ses_2'".encode())
 

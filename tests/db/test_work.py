@@ -201,3 +201,31 @@ async def test_a_database_that_is_not_there_is_named() -> None:
         await gone.open_pool(Role.APP, 1, 2)
     assert "host=127.0.0.1 port=9 dbname=books user=app" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_step_of_one_statement_has_both_checkpoints_and_leaves_no_trace(pool: Pool) -> None:
+    reached: list[str] = []
+    work = Work(pool, DrivenClock(datetime(2026, 11, 2, tzinfo=UTC)), reached.append)
+    async with work.statement("add", now=work.clock.now()) as tx:
+        await tx.conn.execute("INSERT INTO probe VALUES (1)")
+    assert reached == ["add.before_commit", "add.after_commit"]
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        async with work.statement("add", now=work.clock.now()) as tx:
+            await tx.conn.execute("INSERT INTO probe VALUES (1)")
+    async with pool.connection() as conn:
+        assert not conn.autocommit, "whoever has the connection next works in a transaction"
+    assert await _rows(work) == [1]
+
+
+async def test_a_connection_that_the_database_closed_is_replaced_before_it_is_used(
+    pool: Pool, database: Database
+) -> None:
+    async with pool.connection() as conn:
+        pid = conn.info.backend_pid
+    async with await database.connect(Role.APP) as other:
+        await other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    async with pool.connection() as conn:
+        cursor = await conn.execute("SELECT pg_backend_pid() AS pid")
+        row = await cursor.fetchone()
+    assert row is not None
+    assert row["pid"] != pid

@@ -249,20 +249,10 @@ WRONG_CALLS: dict[str, tuple[str, Any, str, tuple[str, ...]]] = {
     "missing field": (
         "StartTransaction", {"connectorId": 1}, "FormationViolation", ("StartTransaction",),
     ),
-    "a reason with a zero byte": (
-        "StopTransaction", STOP | {"reason": "\0"}, "FormationViolation", ("reason",),
-    ),
-    "transaction beyond all": (
-        "StopTransaction", STOP | {"transactionId": 2**40}, "FormationViolation",
-        ("transactionId",),
-    ),
-    "status of nothing": (
-        "StatusNotification", {"connectorId": 1, "status": "A\0", "errorCode": "NoError"},
-        "FormationViolation", ("status",),
-    ),
 }  # fmt: skip
 
 
+STOP_NOW = STOP | {"timestamp": utc_text(at("08:00"))}
 # What is wrong in these must not lose the message: it is taken, and what was wrong is shown.
 TAKEN_ALL_THE_SAME: dict[str, tuple[str, Any, dict[str, int]]] = {
     "naive time": ("StartTransaction", {"timestamp": "2026-11-02T08:00:00"}, {"clock.wrong": 1}),
@@ -279,6 +269,15 @@ TAKEN_ALL_THE_SAME: dict[str, tuple[str, Any, dict[str, int]]] = {
     "negative reading": ("MeterValues", _meter(value="-1"), {"sample.invalid": 1}),
     "no reading": ("MeterValues", _meter(value="full"), {"sample.invalid": 1}),
     "a unit of something else": ("MeterValues", _meter(unit="W"), {"sample.invalid": 1}),
+    "a reason with a zero byte": ("StopTransaction", STOP_NOW | {"reason": "\0"}, {}),
+    "a meter value without a time": (
+        "StopTransaction",
+        STOP_NOW | {"transactionData": [{}, *_meter(value="4")["meterValue"]], "reason": 5},
+        {"sample.invalid": 1},
+    ),
+    "status of nothing": (
+        "StatusNotification", {"connectorId": 1, "status": "A\0", "errorCode": "NoError"}, {},
+    ),
 }  # fmt: skip
 
 
@@ -341,7 +340,11 @@ async def test_transactions_that_nobody_started(dsn: str) -> None:
             assert await point.call("MeterValues", _meter(4711)) == [3, "m2", {}]
             # Said again it is not another one.
             await point.call("StopTransaction", STOP | {"transactionId": 4711})
-        assert (await _anomalies(running)) == {"transaction.unknown": 2}
+            # Nor is it an error that no session can have the number.
+            assert await point.call("MeterValues", _meter(2**63 - 1)) == [3, "m4", {}]
+            stop = await point.call("StopTransaction", STOP | {"transactionId": 2**40})
+            assert stop == [3, "m5", {}]
+        assert (await _anomalies(running)) == {"transaction.unknown": 4}
 
 
 async def test_a_stop_below_the_start_ends_the_session_and_is_held(dsn: str) -> None:

@@ -533,7 +533,7 @@ async def test_a_cpms_that_does_not_answer_is_away(site: Site, cpms: Cpms) -> No
     """And a message that we can't take in passes all the same, unchanged."""
     async with site.running():
         socket = await site.connect()
-        bad = {"connectorId": 1, "transactionId": 1, "meterValue": "nothing"}
+        bad = {"connectorId": "one", "transactionId": 1, "meterValue": []}
         assert await ask(socket, "MeterValues", bad) == {}
         await until(lambda: site.rows("SELECT 1 FROM anomaly WHERE code = 'frame.invalid'"))
         cpms.answers["StopTransaction"] = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -91,6 +93,41 @@ def test_what_the_meter_contradicts_loses(
     found, notes = activity.checked(_changes(*said), _readings(*read), RULES)
     assert found == _changes(*expected)
     assert [note.code for note in notes] == ["status.contradicted"] * told
+
+
+def test_after_a_stretch_that_was_put_right_goes_on_what_was_said_by_then() -> None:
+    """Idle from 10 to 25, contradicted until 20; a pause from 30, contradicted from 40 to 60."""
+    said = _changes((0, CHARGING), (10, IDLE), (25, CHARGING), (30, PAUSE), (50, IDLE), (60, PAUSE))
+    read = _readings((0, 0), (10, 3_000), (20, 6_000), (40, 8_000), (60, 14_000), (90, 14_000))
+    found, notes = activity.checked(said, read, RULES)
+    assert found == _changes(
+        (0, CHARGING), (20, IDLE), (25, CHARGING), (30, PAUSE), (40, CHARGING), (60, PAUSE)
+    )
+    assert len(notes) == 1
+
+
+def test_a_day_of_changing_minds_is_passed_once() -> None:
+    """1,440 readings and as many statuses: each is looked at a few times, not each for each."""
+    looked_at = 0
+
+    class Watched(list[Change]):
+        def __getitem__(self, key: Any) -> Any:
+            nonlocal looked_at
+            looked_at += len(range(*key.indices(len(self)))) if isinstance(key, slice) else 1
+            return super().__getitem__(key)
+
+        def __iter__(self) -> Iterator[Change]:
+            nonlocal looked_at
+            looked_at += len(self)
+            return super().__iter__()
+
+    minutes = range(1, 1_440)
+    said = Watched(_changes((0, CHARGING), *((m, (IDLE, CHARGING)[m % 2]) for m in minutes)))
+    read = _readings(*((m, 10 * m) for m in range(1_441)))
+    found, _ = activity.checked(said, read, RULES)
+    # 10 Wh a minute are 600 W: no idle that is not contradicted.
+    assert found == _changes((0, CHARGING), (1_439, CHARGING))[:1]
+    assert looked_at < 10 * 1_440
 
 
 def test_a_car_that_trickles_is_idle_where_that_is_wanted() -> None:

@@ -39,6 +39,8 @@ def _wh(*samples: Sample, **more: Any) -> list[tuple[str, int | None]]:
         (_sample("1", context="Transaction.End"), [("end", 1)]),
         (_sample("1", context="Interruption.Begin"), [("sample", 1)]),
         (_sample("1", measurand=INTERVAL, context="Transaction.End"), [("interval", 1)]),
+        (_sample("1", measurand=INTERVAL, context="Sample.Clock"), [("interval_clock", 1)]),
+        (_sample("1", context="Sample.Clock"), [("sample", 1)]),
         # Nobody's billing register.
         (_sample("1", location="Inlet"), []),
         (_sample("1", measurand="Energy.Active.Export.Register"), []),
@@ -71,6 +73,25 @@ def test_a_phase_that_is_none_spoils_the_sum_and_nothing_else() -> None:
                   _sample("9000", context="Transaction.End"))  # fmt: skip
     assert [(f.origin, f.register_wh) for f, _ in found.facts] == [("end", 9_000)]
     assert [note.code for note in found.notes] == ["sample.invalid"]
+
+
+def test_so_it_does_of_an_interval() -> None:
+    found = _read(_sample("1000", phase="L1", measurand=INTERVAL),
+                  _sample("x", phase="L2", measurand=INTERVAL))  # fmt: skip
+    assert (found.facts, len(found.notes)) == ((), 1)
+
+
+def test_what_was_no_sample_is_told_and_spoils_the_sum_of_its_phases() -> None:
+    found = _read(
+        _sample("1000", phase="L1"),
+        _sample(None, phase="L2", unread="m[1]: got 'x'"),
+        _sample("7", AT + timedelta(minutes=1)),
+        _sample(None, unread="m[2]: got None"),
+    )
+    assert [fact.register_wh for fact, _ in found.facts] == [7]
+    assert [(n.code, n.message) for n in found.notes] == [
+        ("sample.invalid", "m[1]: got 'x'"), ("sample.invalid", "m[2]: got None"),
+    ]  # fmt: skip
 
 
 def test_of_two_values_of_one_moment_the_higher_counts() -> None:

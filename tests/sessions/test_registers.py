@@ -161,6 +161,68 @@ def test_a_spike_is_what_nobody_can_have_delivered_by_then() -> None:
     assert _codes(found) == ["register.spike"]
 
 
+@pytest.mark.parametrize("last", [900, None])
+def test_a_spike_hours_after_the_start_is_no_reset(last: int | None) -> None:
+    """A register of the session: 50,000 Wh could flow in four hours, but not in the last 15 minutes
+    of them (6,600 + 1,833), and it reads 800 after that."""
+    facts = [_read(15, 400), _read(225, 500), _read(240, 50_000), _read(255, 800)]
+    found = _found(_start(0), _stop(last, 270), *facts)
+    assert _wh(found) == [0, 400, 500, 800, last or 800]
+    assert _codes(found)[-1] == "register.spike"
+    # So it is in a register that began at zero within the session, and where it comes twice.
+    facts = [_read(15, 7_000), _read(30, 0), _read(225, 500), _read(235, 50_000),
+             _read(240, 50_000), _read(255, 800)]  # fmt: skip
+    found = _found(_start(5_000), _stop(900, 270), *facts)
+    assert _wh(found)[-1] - _wh(found)[0] == 2_000 + 900
+    assert _codes(found) == ["register.spike", "register.spike", "register.reset"]
+
+
+def test_what_a_gap_leaves_room_for_is_no_spike_though_the_register_falls() -> None:
+    """15 minutes: 8,433 Wh. 8,433 before it began at zero, and 900 since; 8,434 are a spike."""
+    facts = [_read(225, 0), _read(240, 8_433), _read(255, 800)]
+    found = _found(_start(0), _stop(900, 270), *facts)
+    assert (_wh(found)[-1], _codes(found)) == (9_333, ["register.reset"])
+    facts[1] = _read(240, 8_434)
+    found = _found(_start(0), _stop(900, 270), *facts)
+    assert (_wh(found)[-1], _codes(found)) == (900, ["register.spike"])
+
+
+def test_what_makes_a_dip_good_is_no_spike_though_another_dip_follows() -> None:
+    facts = [_read(15, 100_500), _read(30, 3), _read(45, 101_000), _read(55, 5)]
+    found = _found(_start(100_000), _stop(102_000), *facts)
+    assert _wh(found) == [100_000, 100_500, 101_000, 102_000]
+    assert _codes(found) == ["register.dip", "register.dip"]
+
+
+@pytest.mark.parametrize("stop", [_stop(None, 241), None])
+def test_a_last_reading_that_leaps_is_held_where_no_other_bears_it_out(stop: Fact | None) -> None:
+    """In 15 minutes 8,433 Wh at most: 1,500 + 8,433 = 9,933."""
+    before = [_read(15, 1_400), _read(225, 1_500)]
+    held = _found(_start(0), stop, *before, _read(240, 9_934)).held
+    assert held is not None
+    assert held.code == "energy.implausible"
+    assert _wh(_found(_start(0), stop, *before, _read(240, 9_933)))[-1] == 9_933
+    # A register of the end does: what was read before it may have stood still.
+    for end in ([_read(241, 9_950, "end")], [_read(241, 9_950, "signed_end")]):
+        assert (
+            _wh(_found(_start(0), _stop(None, 241), *before, _read(240, 9_934), *end))[-1] == 9_950
+        )
+    assert _wh(_found(_start(0), _stop(9_950, 241), *before, _read(240, 9_934)))[-1] == 9_950
+
+
+def test_two_signed_registers_are_the_measurement() -> None:
+    """1,000 Wh, though another register that was read between went from 3,300 to 4,000."""
+    ends = [_read(0, 0, "signed_begin"), _read(60, 1_000, "signed_end")]
+    between = [_read(15, 3_300), _read(20, 300), _read(45, 4_000)]
+    found = _found(_start(3_000), _stop(4_000), *ends, *between)
+    assert _wh(found) == [0, 300, 1_000]
+    # Both ends were said otherwise too, and two readings are left out.
+    assert _codes(found) == ["meter.disagrees"] * 3
+    # One alone is no measurement: the register that was read may have begun at zero.
+    found = _found(_start(3_000), _stop(None), *ends[1:], *between[::2])
+    assert _wh(found) == [3_000, 3_300, 4_000, 5_000]
+
+
 def test_a_register_that_began_at_zero() -> None:
     """4,900 until it did and 3,000 after it: 7,900."""
     found = _found(_start(100), _stop(3_000), _read(30, 5_000), _read(45, 1_200))
@@ -185,6 +247,11 @@ def test_a_register_that_passed_its_last_digit() -> None:
     assert _wh(found) == [999_000, 1_001_200]
     assert _codes(found) == ["register.rollover"]
     assert _wh(_found(_start(9_999_900), _stop(100))) == [9_999_900, 10_000_100]
+    # What is below zero is none.
+    for start in (999_999, 0):
+        below = _found(_start(start), _stop(-5)).held
+        assert below is not None
+        assert below.code == "register.fell"
     # 899,999 is not near the last digit.
     held = _found(_start(899_999), _stop(1_200)).held
     assert held is not None
@@ -229,6 +296,23 @@ def test_intervals_are_summed_where_there_is_no_register() -> None:
     # What was used before the start is another's.
     found = _found(_start(None), _stop(None), _used(0, 9_999), _used(60, 4_000))
     assert _wh(found)[-1] == 4_000
+
+
+def _by_the_clock(minutes: int, wh: int) -> Fact:
+    return Fact("meter", _at(minutes), wh, origin="interval_clock")
+
+
+def test_what_is_said_by_the_clock_too_counts_once() -> None:
+    """4 times 1,000 Wh twice: 4,000. Where one has more of it the other lacks some."""
+    quarters = (15, 30, 45, 60)
+    own = [_used(minutes, 1_000) for minutes in quarters]
+    clock = [_by_the_clock(minutes - 2, 1_000) for minutes in quarters]
+    for facts in ([*own, *clock], own, clock):
+        assert _wh(_found(_start(0), _stop(None), *facts))[-1] == 4_000
+    assert _wh(_found(_start(0), _stop(None), *own[:2], *clock[:3]))[-1] == 3_000
+    assert _wh(_found(_start(0), _stop(None), *own[:3], *clock[:2]))[-1] == 3_000
+    # Of one moment the higher counts.
+    assert _wh(_found(_start(0), _stop(None), *own, _used(30, 900)))[-1] == 4_000
 
 
 def test_registers_go_before_intervals() -> None:

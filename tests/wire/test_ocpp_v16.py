@@ -113,8 +113,6 @@ def test_only_a_register_may_have_a_fraction() -> None:
 
 
 def test_what_else_the_messages_say() -> None:
-    start = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": TIME, "reservationId": 4}
-    assert v16.read(start, v16.StartTransaction).reservation_id == 4
     status = v16.read(
         {"connectorId": 1, "status": "Faulted", "errorCode": "OtherError", "info": "i",
          "vendorId": "v", "vendorErrorCode": "e"},
@@ -127,6 +125,69 @@ def test_what_else_the_messages_say() -> None:
     sample = v16.SampledValue("1")
     (found,) = v16.samples([v16.MeterValue("2026-11-02T12:00:00", [sample])], "m")
     assert (found.value, clock_is_wrong(found.at, AT)) == ("1", True)
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63 - 1, 2**70, str(2**63 - 1)])
+def test_a_number_that_no_session_has_is_a_number(number: object) -> None:
+    """Seen in the field: 9223372036854775807 for none."""
+    meter = {"connectorId": 1, "meterValue": [], "transactionId": number}
+    assert v16.read(meter, v16.MeterValues).transaction_id == int(str(number))
+    stop = {"transactionId": number, "meterStop": 5, "timestamp": TIME}
+    assert v16.read(stop, v16.StopTransaction).transaction_id == int(str(number))
+
+
+def test_what_is_not_billed_by_costs_no_message() -> None:
+    start = {"connectorId": 1, "idTag": "A", "meterStart": 5, "timestamp": TIME}
+    for reservation in (2**31, 2**70, "x", [1]):
+        found = v16.read({**start, "reservationId": reservation}, v16.StartTransaction)
+        assert found == v16.StartTransaction(1, "A", 5, TIME)
+    stop = {"transactionId": 7, "meterStop": 5, "timestamp": TIME}
+    for reason, text in (
+        (5, "5"),
+        ("a\x00b", "a\\u0000b"),
+        (["Local"], '["Local"]'),
+        (None, "Local"),
+    ):
+        assert v16.read({**stop, "reason": reason}, v16.StopTransaction).reason == text
+
+
+@pytest.mark.parametrize("wrong", [{"sampledValue": [{"value": "9"}]}, None, "x", 7,
+                                   {"timestamp": 5, "sampledValue": [{"value": "9"}]}])  # fmt: skip
+def test_a_meter_value_that_is_none_costs_no_other(wrong: object) -> None:
+    """Nor its stop; it stands, without a value, at the time of one beside it."""
+    good = {"timestamp": TIME, "sampledValue": [{"value": "4"}]}
+    stop = {"transactionId": 7, "meterStop": 5, "timestamp": TIME, "transactionData": [wrong, good]}
+    found = v16.samples(v16.read(stop, v16.StopTransaction).transaction_data, "m")
+    assert [(s.at, s.value, s.path) for s in found] == [
+        (AT, "4", "m[1].sampledValue[0]"), (AT, None, "m[0]"),
+    ]  # fmt: skip
+    assert found[0].unread is None
+    assert str(found[1].unread).startswith("m[0]")
+
+
+def test_a_sample_that_is_none_costs_no_other() -> None:
+    found = _samples({"value": "1", "phase": 1}, 7, {"value": "2"})  # type: ignore[arg-type]
+    assert [(s.value, s.phase, s.unread is None) for s in found] == [
+        ("1", "1", True), (None, None, False), ("2", None, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "values"),
+    [
+        (None, []),
+        ([], []),
+        ([{"timestamp": TIME}], []),
+        ([{"timestamp": TIME, "sampledValue": None}], []),
+        # One that stands without its list.
+        ({"timestamp": TIME, "sampledValue": {"value": "4"}}, ["4"]),
+        ("x", [None]),
+    ],
+)
+def test_meter_values_that_are_no_list(data: object, values: list[str | None]) -> None:
+    stop = {"transactionId": 7, "meterStop": 5, "timestamp": TIME, "transactionData": data}
+    message = v16.read(stop, v16.StopTransaction)
+    assert [s.value for s in v16.samples(message.transaction_data, "m")] == values
 
 
 def test_token_info_with_an_end_and_a_group() -> None:

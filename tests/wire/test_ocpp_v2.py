@@ -97,20 +97,12 @@ def test_an_event_of_both_versions_is_read_whole() -> None:
     ocpp_schemas.check("ocpp2.1", "TransactionEvent", EVENT_21)
     found = _event()
     assert (found.event_type, found.seq_no, found.offline) == ("Ended", 7, True)
-    assert found.transaction_info == v2.TransactionInfo(
-        "6b2ab0c1-tx", "Idle", 1800, "EVDisconnected", 9
-    )
+    assert found.transaction_info == v2.TransactionInfo("6b2ab0c1-tx", "Idle", "EVDisconnected")
     assert found.evse == v2.Evse(2, 1)
-    assert found.id_token == v2.IdToken(
-        "04A1B2", "ISO14443", [v2.AdditionalInfo("DE-ABC", "emaid")]
-    )
-    assert (found.number_of_phases_used, found.cable_max_current) == (3, 32)
-    assert (found.reservation_id, found.trigger_reason) == (5, "EVDeparted")
+    assert found.id_token == v2.IdToken("04A1B2", "ISO14443")
+    assert found.trigger_reason == "EVDeparted"
     later = v2.read(_received(EVENT_21), v2.TransactionEvent)
-    assert (later.preconditioning_status, later.evse_sleep) == ("Ready", False)
-    assert (later.transaction_info.operation_mode, later.transaction_info.tariff_id) == (
-        "ChargingOnly", "t1",
-    )  # fmt: skip
+    assert later.transaction_info.tariff_id == "t1"
     limit = v21.read(later.transaction_info.transaction_limit, v21.TransactionLimit)
     assert limit == v21.TransactionLimit(Decimal("10.5"), Decimal(20000), 60, 80)
     cost = v21.read(later.cost_details, v21.CostDetails)
@@ -210,13 +202,54 @@ def test_what_can_only_mean_one_thing_is_taken(
         ({"transactionInfo": {"transactionId": "x" * 256}}, "transactionInfo.transactionId"),
         ({"evse": {"id": -1}}, "TransactionEvent.evse.id: got -1"),
         ({"idToken": {"idToken": "a\x00"}}, "TransactionEvent.idToken.idToken"),
-        ({"meterValue": [{"sampledValue": []}]}, r"meterValue\[0\].timestamp: got None"),
-        ({"meterValue": {}}, "TransactionEvent.meterValue"),
     ],
 )
 def test_what_can_not_be_read_names_its_place(changed: dict[str, Any], path: str) -> None:
     with pytest.raises(BadInput, match=path):
         _event(**changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"numberOfPhasesUsed": "2.5"},
+        {"cableMaxCurrent": 2**31},
+        {"reservationId": 2**70},
+        {"evseSleep": "x"},
+        {"preconditioningStatus": 1},
+        {"idToken": {**EVENT["idToken"], "additionalInfo": [{"type": "y"}]}},
+        {"transactionInfo": {**EVENT["transactionInfo"], "timeSpentCharging": "12.5"}},
+        {"transactionInfo": {**EVENT["transactionInfo"], "remoteStartId": -(2**40)}},
+        {"transactionInfo": {**EVENT["transactionInfo"], "operationMode": []}},
+        {"customData": 5},
+    ],
+)
+def test_what_is_not_billed_by_costs_no_event(changed: dict[str, Any]) -> None:
+    assert _event(**changed) == _event()
+
+
+def test_what_stands_for_a_word_is_its_text() -> None:
+    info = {"transactionId": "t", "stoppedReason": 5, "chargingState": {"a": 1}, "tariffId": 7}
+    found = _event(triggerReason="a\x00", transactionInfo=info)
+    assert found.trigger_reason == "a\\u0000"
+    assert found.transaction_info == v2.TransactionInfo("t", '{"a":1}', "5", "7")
+
+
+def test_a_meter_value_or_a_sample_that_is_none_costs_no_other() -> None:
+    half = {"value": 2, "phase": "L1", "unitOfMeasure": {"unit": "kWh", "multiplier": "0.5"}}
+    values = [
+        {"sampledValue": [{"value": 1}]},
+        {"timestamp": TIME, "sampledValue": [half, {"value": 3, "unitOfMeasure": "kWh"},
+                                             {"value": 4, "unitOfMeasure": {"unit": None}}]},
+    ]  # fmt: skip
+    found = v2.samples(_event(meterValue=values).values, "m")
+    assert [(s.at, s.path, s.phase) for s in found if s.unread] == [
+        (AT, "m[1].sampledValue[0]", "L1"), (AT, "m[1].sampledValue[1]", None), (AT, "m[0]", None),
+    ]  # fmt: skip
+    assert [(s.value, s.unit) for s in found if not s.unread] == [("4", "Wh")]
+    # Where none has a time there is none that could be believed.
+    (alone,) = v2.samples(_event(meterValue=values[:1]).values, "m")
+    assert alone.at < CLOCK_NEVER_SET
 
 
 @pytest.mark.parametrize("cost", ["NaN", "Infinity", "1e999999", "x", "1" * 40, True])

@@ -47,6 +47,11 @@ CODES: dict[str, Code] = {
         "Where it was billed, accept it. Else correct the stop from the charger's log, or discard"
         " it."),
     "stop.before_start": Code("The stop is earlier than the start.", _H, _TIMES),
+    "clock.changed": Code(
+        "The session was told as if it had been kept while offline, and its charge point's clock"
+        " was behind, or was put right meanwhile: its times are not known.", _H,
+        "Correct start and stop from the driver's word or the charger's log, or discard it; set"
+        " the charge point's clock."),
     "register.fell": Code("The register fell during the session.", _H, _CORRECT),
     "stop.differs": Code(
         "A second, different stop came for the same transaction; the first one counts.", _L,

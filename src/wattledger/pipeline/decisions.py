@@ -12,6 +12,7 @@ from wattledger.contract import Route
 from wattledger.errors import WattledgerError
 from wattledger.ingest.anomalies import Anomaly
 from wattledger.ingest.codes import Severity, describe
+from wattledger.pipeline import clocks
 from wattledger.pipeline.idle import idle_counts_on
 from wattledger.pipeline.judged import as_shown, require_signed
 from wattledger.pipeline.world import World
@@ -93,6 +94,7 @@ async def look(world: World, conn: Conn, row: SessionRow) -> Look:
     """Price the session as bill would. Draws nothing: what is counted in order is counted then."""
     try:
         tariff = await world.tariff(conn, row.contract.tariff_digest)
+        await clocks.one_scale(conn, row)
         found = await sessions.assembled(conn, row, idle_after_stop=idle_counts_on(tariff))
         if found.delivery is None:
             return Look(None, None, found.held.message if found.held else "nothing is known")

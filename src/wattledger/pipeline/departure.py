@@ -41,7 +41,7 @@ async def connector_unplugged(
                 tx, charge_point_id, message.transaction_id, "ConnectorUnplugged"
             )
             return
-        await _left(tx, world, policies, row, heard)
+        await _left(tx, world, policies, row, clocks.within(row, heard, now))
 
 
 async def _left(

@@ -56,6 +56,7 @@ async def stop(world: World, charge_point_id: str, message: v16.StopTransaction)
         row = await _meant(tx, charge_point_id, message, heard)
         if row is None:
             return
+        heard = clocks.within(row, heard, now)
         if message.transaction_id <= 0:
             await _without_its_name(tx, policies, row, message, heard)
             return
@@ -168,7 +169,7 @@ async def _registers(tx: Transaction, row: SessionRow, ending: Ending) -> tuple[
     if ending.register_wh is not None:
         return row.meter_start_wh, ending.register_wh
     told = [f for f in await sessions.facts(tx.conn, row.id)
-            if f.register_wh is not None and f.origin != "interval"]  # fmt: skip
+            if f.register_wh is not None and not f.is_interval]  # fmt: skip
     told.sort(key=place)
     if not told:
         return row.meter_start_wh, row.meter_start_wh or 0
@@ -192,7 +193,7 @@ async def presume_over(
     """
     told = sorted(await sessions.facts(tx.conn, row.id), key=place)
     last = next((f for f in reversed(told) if f.kind == "meter" and f.register_wh is not None
-                 and f.origin != "interval"), None)  # fmt: skip
+                 and not f.is_interval), None)  # fmt: skip
     detail: dict[str, Any] = {"why": why}
     if last is None:
         await sessions.move(tx.conn, row.id, "held", held_reason="stop.missing")

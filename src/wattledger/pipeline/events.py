@@ -8,6 +8,7 @@ opened with what there is. What comes after the end is late, and counts.
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -24,7 +25,7 @@ from wattledger.pipeline.ceiling import mind_the_money
 from wattledger.pipeline.clocks import Heard
 from wattledger.pipeline.commands import ask_after, command
 from wattledger.pipeline.end import Ending, end, unplugged
-from wattledger.pipeline.start import Opening, Terms, open_session
+from wattledger.pipeline.start import Opening, Terms, hear_start, open_session, terms_at
 from wattledger.pipeline.world import World
 from wattledger.sessions import at_once, events, from_ocpp2, lookup
 from wattledger.sessions import store as sessions
@@ -49,6 +50,7 @@ class Told(msgspec.Struct, frozen=True):
 class _Heard(msgspec.Struct, frozen=True):  # an event and when it was
     event: v2.TransactionEvent
     heard: Heard
+    received_at: datetime
 
 
 async def take(
@@ -64,14 +66,11 @@ async def take(
     ``raw`` is the payload as JSON: by it the event counts once, and from it an event that has to
     wait is read again. ``refused``: another has refused its token (Opening).
     """
-    said = v2.time_of(event.timestamp)
     v2.samples(event.values, "meterValue")  # what can't be read is refused before it is stored
     now = world.now
-    offset = None if event.offline else world.device_clocks.offset(charge_point_id)
-    heard = clocks.hear(said, now, offset)
-    # Which configuration: of the start, if that is what this tells, else of the time it tells of.
-    terms = Terms(await world.snapshot(heard.at), (await world.snapshot(now)).policies)
-    it = _Heard(event, heard)
+    heard = await hear_start(world, charge_point_id, v2.time_of(event.timestamp))
+    terms = await terms_at(world, heard)
+    it = _Heard(event, heard, now)
     known = world.known_sessions.get(charge_point_id, event.transaction_info.transaction_id)
     if known is not None and _goes_on(known, event):
         async with world.work.transaction("transaction_event", now=now) as tx:
@@ -162,8 +161,9 @@ class _Step:
         nobody has to take turns. None, with nothing done: it has to be looked at closer."""
         event, tx, row = it.event, self.tx, known.row
         samples = v2.samples(event.values, "meterValue")
-        read = meters.facts_of(row, samples, it.heard, tx.now)
-        said = from_ocpp2.state(row.id, event, it.heard.at, charged=False)
+        heard = clocks.within(row, it.heard, tx.now)
+        read = meters.facts_of(row, samples, heard, tx.now)
+        said = from_ocpp2.state(row.id, event, heard.at, charged=False)
         facts = [*read.facts, said] if said is not None else read.facts
         if len(facts) > at_once.FACTS_MAX:
             return None
@@ -227,8 +227,12 @@ class _Step:
             return None
         await events.wait_no_more(self.tx.conn, session_id)
         first = started or min(waiting, key=lambda w: w.heard.at)
+        told = [(w.heard, w.received_at) for w in waiting]
+        first = msgspec.structs.replace(first, heard=clocks.earliest(first.heard, told))
+        # What was in force at the start, where this event is not the start; from memory.
+        terms = Terms(await self.world.snapshot(first.heard.at), self.policies)
         opened = await open_session(
-            self.tx, self.world, await self._terms(first), self._opening(
+            self.tx, self.world, terms, self._opening(
                 first, waiting, session_id, ref, token or ""),
             [from_ocpp2.start(session_id, first.heard.at)],
         )  # fmt: skip
@@ -286,17 +290,11 @@ class _Step:
         await events.wait_no_more(self.tx.conn, it.session_id)
         return "dropped"
 
-    async def _terms(self, first: _Heard) -> Terms:
-        """What was in force at the start, where this event is not the start; from memory."""
-        at = first.heard.at
-        return Terms(await self.world.snapshot(at), self.policies)
-
     def _again(self, found: Event) -> _Heard:
         payload = decode_json(found.payload or "{}", "TransactionEvent")
         event = v2.read(payload, v2.TransactionEvent)
-        said = v2.time_of(event.timestamp)
-        judged = clocks.hear(said, found.received_at)
-        return _Heard(event, msgspec.structs.replace(judged, at=found.at))
+        heard = clocks.heard_then(v2.time_of(event.timestamp), found.at, found.received_at)
+        return _Heard(event, heard, found.received_at)
 
     def _opening(
         self, first: _Heard, waiting: list[_Heard], session_id: str, ref: str, token: str
@@ -304,8 +302,9 @@ class _Step:
         evse = next((w.event.evse for w in waiting if w.event.evse is not None), None)
         return Opening(
             session_id, self.version, self.charge_point_id, evse.id if evse else 0, token,
-            first.heard, first_register(v2.samples(first.event.values, "meterValue")), transaction_ref=ref,
-            offline=bool(first.event.offline), action="TransactionEvent", refused=self.refused,
+            first.heard, first_register(v2.samples(first.event.values, "meterValue")),
+            transaction_ref=ref, offline=bool(first.event.offline), action="TransactionEvent",
+            refused=self.refused,
         )  # fmt: skip
 
     async def _fresh(self, row: SessionRow) -> SessionRow:
@@ -313,10 +312,11 @@ class _Step:
 
     async def _apply(self, row: SessionRow, it: _Heard) -> None:
         """What one event says, into a session that is there."""
-        event, heard, tx = it.event, it.heard, self.tx
+        event, tx, begins = it.event, self.tx, it.event.event_type == "Started"
+        heard = clocks.within(row, it.heard, it.received_at, begins=begins)
         if row.connector_id == 0 and event.evse is not None and event.evse.id:
             await lookup.at_connector(tx.conn, row.id, event.evse.id)
-        if event.event_type == "Started" and heard.at < row.started_at:
+        if begins and heard.at < row.started_at:
             # The start came after what followed it: it counts, whenever the session was opened.
             await sessions.add_facts(
                 tx.conn, row.id, [from_ocpp2.start(f"{row.id}:late", heard.at)], received_at=tx.now

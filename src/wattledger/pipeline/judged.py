@@ -7,6 +7,7 @@ from wattledger.errors import CantPrice
 from wattledger.ids import content_digest
 from wattledger.ingest import anomalies
 from wattledger.money import format_minor
+from wattledger.pipeline import clocks
 from wattledger.pipeline.world import World
 from wattledger.rating import Charge, Terms, price
 from wattledger.sessions import Delivery
@@ -20,6 +21,7 @@ async def assembled(tx: Transaction, row: SessionRow, *, idle_after_stop: bool) 
     Raises CantPrice for what contradicts itself, and where the site's rules want signed meter
     values and there are none that its meter's key has signed.
     """
+    await clocks.one_scale(tx.conn, row)
     found = await sessions.assembled(tx.conn, row, idle_after_stop=idle_after_stop)
     for note in found.notes:
         await anomalies.record(

@@ -29,7 +29,7 @@ async def take(
 
 def facts_of(row: SessionRow, samples: Sequence[Sample], heard: Heard, now: datetime) -> Read:
     """What the samples of a message say of its session."""
-    believe = clocks.believer(heard, now)
+    believe = clocks.believer(row, heard, now)
     return from_samples.read(row.id, samples, believe, unit=row.contract.meter_unit)
 
 

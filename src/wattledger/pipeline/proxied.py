@@ -16,8 +16,7 @@ from wattledger.db.work import Transaction
 from wattledger.ids import derive
 from wattledger.ingest import anomalies, relay
 from wattledger.ingest.relay import Named, Waiting
-from wattledger.pipeline import clocks
-from wattledger.pipeline.start import Opening, Terms, open_session, terms_at
+from wattledger.pipeline.start import Opening, Terms, hear_start, open_session, terms_at, which
 from wattledger.pipeline.world import World
 from wattledger.sessions import from_ocpp16
 from wattledger.sessions import store as sessions
@@ -60,7 +59,7 @@ async def start(
     """
     it = await _start(world, charge_point_id, message, refused)
     async with world.work.transaction("proxied_start", now=world.now) as tx:
-        known = await sessions.get(tx.conn, it.session_id)
+        known = await sessions.get(tx.conn, await which(tx, it.opening))
         session_ref = int(known.transaction_ref or cpms_ref) if known else cpms_ref
         named = Named(cpms_ref, session_ref, cpms_ref) if session_ref != cpms_ref else None
         if named is not None:
@@ -79,10 +78,11 @@ async def start_alone(
     CPMS's, and is not told to it again.
     """
     it = await _start(world, charge_point_id, message, None)
-    key = derive("prx", it.session_id)
     async with world.work.transaction("proxied_start_alone", now=world.now) as tx:
+        session_id = await which(tx, it.opening)
+        key = derive("prx", session_id)
         ref = await relay.ref_kept(tx.conn, key)
-        known = await sessions.get(tx.conn, it.session_id)
+        known = await sessions.get(tx.conn, session_id)
         if ref is not None or known is not None:
             ref = ref or int((known and known.transaction_ref) or 0)
             return await _opened(tx, world, it, ref, None)
@@ -100,7 +100,7 @@ async def _start(
     world: World, charge_point_id: str, message: v16.StartTransaction, refused: Reason | None
 ) -> _Start:
     said = v16.time_of(message.timestamp)
-    heard = clocks.hear(said, world.now, world.device_clocks.offset(charge_point_id))
+    heard = await hear_start(world, charge_point_id, said)
     session_id = from_ocpp16.session_id(charge_point_id, message, said)
     opening = Opening(
         session_id, SOURCE, charge_point_id, message.connector_id, message.id_tag, heard,

@@ -22,7 +22,7 @@ from wattledger.payments.model import Processor, hold_minor
 from wattledger.pipeline.authorize import record
 from wattledger.pipeline.world import World
 from wattledger.tariffs.text import price_text
-from wattledger.wire.numbers import CLOCK_NEVER_SET
+from wattledger.wire.numbers import OLDEST
 
 # An answer is good for this long at most, and no longer than its terms are the same.
 VALID_FOR = timedelta(minutes=15)
@@ -72,7 +72,7 @@ async def quote(world: World, asked: Question) -> Quote:
     that contradicts itself and a time that can't be."""
     now = world.now
     at = asked.at or now
-    if not CLOCK_NEVER_SET <= at <= now + _AHEAD_MAX:
+    if not OLDEST <= at <= now + _AHEAD_MAX:
         raise BadInput("$.at", utc_text(at), f"a time from 2015 to a year after {utc_text(now)}")
     snapshot = await world.snapshot(at)
     offers = list(_offers(snapshot, asked, now, at))

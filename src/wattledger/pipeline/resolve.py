@@ -33,11 +33,10 @@ from wattledger.section import Section
 from wattledger.sessions import Delivery, Fact
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
-from wattledger.wire.numbers import CLOCK_NEVER_SET
+from wattledger.wire.numbers import OLDEST
 
 REASON_MAX = 1_000
 ACTOR_MAX = 100
-_OLDEST = CLOCK_NEVER_SET
 T = TypeVar("T")
 
 
@@ -235,7 +234,7 @@ async def _end(tx: Transaction, row: SessionRow, stop: Fact, start_wh: int | Non
 
 async def _last_known(tx: Transaction, row: SessionRow) -> Fact:
     """The last thing that was heard, with the last register: for a session that nobody stopped."""
-    told = [fact for fact in await sessions.facts(tx.conn, row.id) if fact.origin != "interval"]
+    told = [fact for fact in await sessions.facts(tx.conn, row.id) if not fact.is_interval]
     at = max((fact.at for fact in told), default=row.started_at)
     read = [fact for fact in told if fact.register_wh is not None]
     last = max(read, key=lambda fact: (fact.at, fact.register_wh or 0), default=None)
@@ -284,8 +283,8 @@ def _edges(act: Act, before: Known, now: datetime) -> tuple[Fact, Fact]:
                        f"{utc_text(start_at)}")  # fmt: skip
     if stop_at > now:
         raise BadInput("$.stop.at", utc_text(stop_at), f"a time that is past: {utc_text(now)}")
-    if start_at < _OLDEST:
-        raise BadInput("$.start.at", utc_text(start_at), f"a time after {utc_text(_OLDEST)}")
+    if start_at < OLDEST:
+        raise BadInput("$.start.at", utc_text(start_at), f"a time after {utc_text(OLDEST)}")
     if stop_wh < start_wh:
         raise BadInput("$.stop.register_wh", stop_wh, f"{start_wh} Wh or more, as at the start")
     return (

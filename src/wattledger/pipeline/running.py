@@ -18,7 +18,6 @@ from wattledger.sessions import Activity, at_once, from_ocpp16, lookup
 from wattledger.sessions import store as sessions
 from wattledger.sessions.at_once import Known
 from wattledger.sessions.store import SessionRow
-from wattledger.wire.numbers import clock_is_wrong
 from wattledger.wire.ocpp import v2, v16
 from wattledger.wire.ocpp.samples import Sample
 
@@ -49,7 +48,8 @@ async def meter(world: World, charge_point_id: str, message: v16.MeterValues) ->
                 return
             if row.state == "open":
                 world.known_sessions.note(Known(row))
-            found = row, await meters.take(tx, row, samples, heard, "MeterValues")
+            its = clocks.within(row, heard, now)
+            found = row, await meters.take(tx, row, samples, its, "MeterValues")
         row, added = found
         if row.state == "open" and row.contract.hold_minor:
             await mind_the_money(tx, world, policies, row, added)
@@ -71,10 +71,11 @@ async def _only_more(
     known = world.known_sessions.get(charge_point_id, message.transaction_id or 0)
     if known is None or known.row.contract.hold_minor or shown.is_told(world, known.row, now):
         return False
-    read = meters.facts_of(known.row, samples, heard, now)
+    its = clocks.within(known.row, heard, now)
+    read = meters.facts_of(known.row, samples, its, now)
     if not 0 < len(read.facts) <= at_once.FACTS_MAX or read.notes or read.signed:
         return False
-    if any(clock_is_wrong(sample.at, now) for sample in samples):
+    if any(clocks.hear(sample.at, now).wrong for sample in samples):
         return False
     async with world.work.statement("meter", now=now) as tx:
         return await at_once.add_running(tx.conn, known.row, read.facts, received_at=now)
@@ -93,6 +94,7 @@ async def _take_known(
     known = world.known_sessions.get(charge_point_id, message.transaction_id or 0)
     if known is None:
         return None
+    heard = clocks.within(known.row, heard, tx.now)
     read = meters.facts_of(known.row, samples, heard, tx.now)
     found = None
     if len(read.facts) <= at_once.FACTS_MAX:
@@ -206,13 +208,14 @@ async def status_told(
     charge_point_id: str,
     connector_id: int,
     status_name: str,
-    heard: Heard,
+    said: Heard,
 ) -> None:
     """What a connector's status says of the session on it: what it does, that the car has gone,
     or that it must be over though no stop was told. Of the last that had begun by then only: what
     another car does says nothing of the one before."""
     there = await sessions.on_connector(tx.conn, charge_point_id, connector_id)
-    for row in [row for row in there if row.started_at <= heard.at][-1:]:
+    told = [(row, clocks.within(row, said, tx.now)) for row in there]
+    for row, heard in [(row, its) for row, its in told if row.started_at <= its.at][-1:]:
         detail = await clocks.shown(tx, charge_point_id, "StatusNotification", row.id, heard)
         stopped = row.stopped_at is not None and heard.at >= row.stopped_at
         fact = from_ocpp16.status(row.id, status_name, heard.at, stopped=stopped)

@@ -82,7 +82,7 @@ async def _calculated(
 
 def _is_last(now_known: Figures, event: v2.TransactionEvent) -> bool:
     """Whether our figures are of this event, and not of one that overtook it."""
-    times = [v2.time_of(event.timestamp), *(v2.time_of(v.timestamp) for v in event.values)]
+    times = [v2.time_of(event.timestamp), *(s.at for s in v2.samples(event.values, ""))]
     return now_known.at <= max(times)
 
 

@@ -6,6 +6,7 @@ StartTransaction.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from wattledger.pipeline.authorize import record
 from wattledger.pipeline.clocks import Heard
 from wattledger.pipeline.end import close_predecessors
 from wattledger.pipeline.world import World
-from wattledger.sessions import Fact, from_ocpp16, lookup
+from wattledger.sessions import Fact, from_ocpp16, lookup, starts
 from wattledger.sessions import store as sessions
 from wattledger.wire.numbers import device_text
 from wattledger.wire.ocpp import v16
@@ -64,6 +65,18 @@ class Terms(msgspec.Struct, frozen=True):
     policies: Policies
 
 
+async def hear_start(world: World, charge_point_id: str, said: datetime) -> Heard:
+    """When a session began. A charge point that stood nowhere then, and does now, has a clock that
+    is wrong: at the date on which its firmware was made, say."""
+    now = world.now
+    heard = clocks.hear(said, now, world.device_clocks.at_start(charge_point_id, said, now))
+    if heard.lost or (await world.snapshot(heard.at)).place_of(charge_point_id) is not None:
+        return heard
+    if (await world.snapshot(now)).place_of(charge_point_id) is None:
+        return heard
+    return Heard(said, now, wrong=True, live=False, lost=True)
+
+
 async def terms_at(world: World, heard: Heard) -> Terms:
     """Taken before the step's transaction begins: a step never waits for two connections."""
     return Terms(await world.snapshot(heard.at), (await world.snapshot(world.now)).policies)
@@ -77,7 +90,7 @@ async def start(world: World, charge_point_id: str, message: v16.StartTransactio
     """
     said = v16.time_of(message.timestamp)
     now = world.now
-    heard = clocks.hear(said, now, world.device_clocks.offset(charge_point_id))
+    heard = await hear_start(world, charge_point_id, said)
     session_id = from_ocpp16.session_id(charge_point_id, message, said)
     opening = Opening(
         session_id, "ocpp1.6", charge_point_id, message.connector_id, message.id_tag, heard,
@@ -95,17 +108,14 @@ async def open_session(
     tx: Transaction, world: World, terms: Terms, opening: Opening, facts: list[tuple[Fact, str]]
 ) -> Started:
     """The session with its first facts; met again, what was answered then."""
-    session_id, at = opening.session_id, opening.heard.at
+    session_id, at = await which(tx, opening), opening.heard.at
     known = await sessions.get(tx.conn, session_id)
-    if known is not None and known.state != "open" and opening.heard.wrong:
-        # A clock that begins anew says the same time again: this is another start.
-        session_id = derive("ses", session_id, utc_text(tx.now))
-        opening = msgspec.structs.replace(opening, session_id=session_id)
-        facts = [(fact, derive("fct", session_id, key)) for fact, key in facts]
-        known = None
     if known is not None and known.transaction_id is not None:
         reason = known.contract.refused or Reason.ACCEPTED
         return Started(known.transaction_id, reason, session_id)
+    if session_id != opening.session_id:
+        opening = msgspec.structs.replace(opening, session_id=session_id)
+        facts = [(fact, derive("fct", session_id, key)) for fact, key in facts]
     connector_id = opening.connector_id or None
     decision = decide(
         terms.snapshot, opening.token, opening.charge_point_id, tx.now, at=at,
@@ -134,14 +144,42 @@ async def open_session(
         connector_id=opening.connector_id, source=opening.source, token=opening.token,
         contract=contract, started_at=at, meter_start_wh=opening.meter_start_wh,
         transaction_ref=opening.transaction_ref, check_due_at=tx.now + terms.policies.silence,
+        clock_shift_us=clocks.shift_us(opening.heard),
     )  # fmt: skip
-    assert transaction_id is not None, "it was not there a statement ago, in this transaction"
+    assert transaction_id is not None, "who starts takes turns: it was not there before"
     detail = await clocks.shown(
         tx, opening.charge_point_id, opening.action, session_id, opening.heard
     )
+    if await _may_be_the_clock(tx, world, opening):
+        detail["as_late_as_status"] = True
     await sessions.add_facts(tx.conn, session_id, facts, received_at=tx.now, detail=detail)
     await add_hold(tx, session_id, contract)
     return Started(transaction_id, decision.reason, session_id)
+
+
+async def which(tx: Transaction, opening: Opening) -> str:
+    """The id of the session that starts; whoever asks has its turn. A clock that begins anew says
+    the same time again: then the one of that start that still runs is meant, or it is another."""
+    await starts.take_turns(tx.conn, opening.charge_point_id)
+    session_id, heard = opening.session_id, opening.heard
+    if not heard.lost or await sessions.get(tx.conn, session_id) is None:
+        return session_id
+    running = await starts.running(
+        tx.conn, opening.charge_point_id, opening.connector_id, token=opening.token,
+        register_wh=opening.meter_start_wh, said=heard.said, now=tx.now,
+    )  # fmt: skip
+    return running or derive("ses", session_id, utc_text(tx.now))
+
+
+async def _may_be_the_clock(tx: Transaction, world: World, opening: Opening) -> bool:
+    """Whether a start that is late may have a clock that is behind, and not have been kept: a
+    status was as late, and the charge point was there all the time since."""
+    said = opening.heard.said
+    late = not opening.heard.wrong and tx.now - said > clocks.LIVE_WITHIN
+    if not late or not world.device_clocks.is_as_late(opening.charge_point_id, said, tx.now):
+        return False
+    since = await starts.connected_at(tx.conn, opening.charge_point_id)
+    return since is None or since <= said
 
 
 async def _continuity(tx: Transaction, opening: Opening, before: lookup.Before | None) -> None:

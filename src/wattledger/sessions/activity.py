@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from wattledger.energy import Reading
 from wattledger.sessions.facts import Anomaly, Fact, MeterRules
@@ -42,67 +42,80 @@ def changes(
 def checked(
     said: Sequence[Change], readings: Sequence[Reading], rules: MeterRules
 ) -> tuple[list[Change], list[Anomaly]]:
-    """What was said, held against the meter: what it contradicts is put right, and told."""
-    out = list(said)
+    """What was said, held against the meter: what it contradicts is put right, and told.
+
+    One pass: ``at`` is how many of the changes are behind, ``now`` what was said last.
+    """
     notes: list[Anomaly] = []
+    at, now = _passed(said, 0, readings[0].at, Activity.CHARGING)
+    out = list(said[:at])
     for before, after in pairwise(readings):
-        said_then = _all_through(said, before.at, after.at)
-        seconds = max(1, (after.at - before.at) // _SECOND)
+        end = at
+        while end < len(said) and said[end].at < after.at:
+            end += 1
+        stretch = [Change(before.at, now), *said[at:end]]
         flowed_wh = after.register_wh - before.register_wh
-        flowed_w = flowed_wh * 3600 // seconds
-        if said_then is None:
-            most_wh = rules.most_wh(_charged_s(said, before.at, after.at))
-            contradicted = most_wh is not None and flowed_wh > most_wh
-        else:
-            contradicted = said_then is not Activity.CHARGING and flowed_w >= _FLOWS_FROM_W
-        if contradicted:
-            out = _over(out, before.at, after.at, Activity.CHARGING)
+        if _contradicted(stretch, after.at, flowed_wh, rules):
+            out.append(Change(before.at, Activity.CHARGING))
             if not notes:
+                words = now if len(stretch) == 1 else "a stop of charging"
                 notes.append(Anomaly(
-                    "status.contradicted", f"{said_then or 'a stop of charging'} was said between"
+                    "status.contradicted", f"{words} was said between"
                     f" {before.at.isoformat()} and {after.at.isoformat()}, and {flowed_wh} Wh"
                     " flowed then: that time counts as charging"))  # fmt: skip
-        elif (
-            said_then is Activity.CHARGING
-            and rules.idle_below_w is not None
-            and after.register_wh > readings[0].register_wh
-            and flowed_w < rules.idle_below_w
+        elif after.register_wh > readings[0].register_wh and _trickled(
+            stretch, after.at, flowed_wh, rules
         ):
-            out = _over(out, before.at, after.at, Activity.VEHICLE_IDLE)
-    return merged(out), notes
+            out.append(Change(before.at, Activity.VEHICLE_IDLE))
+        else:
+            out += stretch
+        # What was said before a stretch ends goes on after it, whatever it counts as.
+        at, now = _passed(said, end, after.at, stretch[-1].activity)
+    return merged([*out, Change(readings[-1].at, now), *said[at:]]), notes
 
 
-def _all_through(said: Sequence[Change], start: datetime, end: datetime) -> Activity | None:
-    """The one activity of a stretch, or None where it changed within."""
-    now: Activity | None = None
-    for change in said:
-        if change.at <= start:
-            now = change.activity
-        elif change.at < end:
-            return None
-    return now
+def _passed(
+    said: Sequence[Change], at: int, until: datetime, now: Activity
+) -> tuple[int, Activity]:
+    """How many of the changes are behind at ``until``, and what was said last."""
+    while at < len(said) and said[at].at <= until:
+        now = said[at].activity
+        at += 1
+    return at, now
 
 
-def _charged_s(said: Sequence[Change], start: datetime, end: datetime) -> int:
+def _contradicted(
+    stretch: Sequence[Change], end: datetime, flowed_wh: int, rules: MeterRules
+) -> bool:
+    """Whether more flowed until ``end`` than what was said of the stretch leaves room for."""
+    if len(stretch) == 1:
+        charging = stretch[0].activity is Activity.CHARGING
+        return not charging and _watts(stretch, end, flowed_wh) >= _FLOWS_FROM_W
+    most_wh = rules.most_wh(_charged_s(stretch, end))
+    return most_wh is not None and flowed_wh > most_wh
+
+
+def _trickled(stretch: Sequence[Change], end: datetime, flowed_wh: int, rules: MeterRules) -> bool:
+    """Whether it was said to charge all through, and did so with less power than counts."""
+    return (
+        rules.idle_below_w is not None
+        and len(stretch) == 1
+        and stretch[0].activity is Activity.CHARGING
+        and _watts(stretch, end, flowed_wh) < rules.idle_below_w
+    )
+
+
+def _watts(stretch: Sequence[Change], end: datetime, flowed_wh: int) -> int:
+    return flowed_wh * 3600 // max(1, (end - stretch[0].at) // _SECOND)
+
+
+def _charged_s(stretch: Sequence[Change], end: datetime) -> int:
     """Seconds of a stretch in which it was said to charge."""
     found = timedelta(0)
-    for change, following in zip(said, [*said[1:], None], strict=True):
-        until = min(following.at, end) if following else end
+    for change, following in zip_longest(stretch, stretch[1:]):
         if change.activity is Activity.CHARGING:
-            found += max(timedelta(0), until - max(change.at, start))
+            found += (following.at if following else end) - change.at
     return found // _SECOND
-
-
-def _over(said: Sequence[Change], start: datetime, end: datetime, is_: Activity) -> list[Change]:
-    """The same with ``is_`` from start to end; what was there before goes on afterwards."""
-    out, then = [], Activity.CHARGING
-    for change in said:
-        if change.at <= end:
-            then = change.activity
-        if not start <= change.at <= end:
-            out.append(change)
-    out += [Change(start, is_), Change(end, then)]
-    return sorted(out, key=lambda change: change.at)
 
 
 def _after_stop(said: Activity) -> Activity:

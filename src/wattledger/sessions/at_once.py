@@ -17,12 +17,12 @@ from wattledger.sessions.store import Conn, SessionRow
 FACTS_MAX = 4
 """More are not written so: every number of them is a statement of its own, which is prepared."""
 
-# What of a session can change. The rest of its row the database keeps as it was.
-_CHANGES = (
+CHANGES = (
     "connector_id", "state", "stopped_at", "ended_at", "meter_start_wh", "meter_stop_wh",
     "bill_due_at", "held_reason", "stop_provisional", "adjust_due_at", "discarded", "check_due_at",
     "check_why", "named",
 )  # fmt: skip
+"""What of a session can change. The rest of its row the database keeps as it was."""
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ def _found(known: SessionRow, row: dict[str, Any] | None) -> tuple[SessionRow, i
 
 _LOCKED = f"""
     WITH s AS (
-        SELECT id, charge_point_id, transaction_ref, transaction_id, {", ".join(_CHANGES)}
+        SELECT id, charge_point_id, transaction_ref, transaction_id, {", ".join(CHANGES)}
           FROM session WHERE id = %s FOR UPDATE
     )"""
 _MEANT = """, m AS (
@@ -167,7 +167,7 @@ def _written(count: int) -> str:
 
 def _read(count: int) -> str:
     added = "(SELECT count(*) FROM f)" if count else "0"
-    return f" SELECT {', '.join(f's.{name}' for name in _CHANGES)}, {added} AS added FROM s, m"
+    return f" SELECT {', '.join(f's.{name}' for name in CHANGES)}, {added} AS added FROM s, m"
 
 
 @cache

@@ -8,14 +8,18 @@ import msgspec
 
 from wattledger.sessions.model import Activity
 
+INTERVALS = ("interval", "interval_clock")
+"""Origins of what is no register, but Wh since the one before; those by the clock for themselves: a
+meter that says both says the same energy twice."""
+
 
 class Fact(msgspec.Struct, frozen=True):
     """One thing a charge point, another system or a person said about a session.
 
     ``kind``: start, meter, status, stop, unplug; correct_start, correct_stop (a person's word).
     ``origin`` is where a register stood: 'message' (meterStart, meterStop), 'begin' and 'end'
-    (samples of that context), 'signed_begin' and 'signed_end', 'sample', 'interval' (Wh since the
-    one before, no register), 'person'. ``unit`` is what the value was said to be in.
+    (samples of that context), 'signed_begin' and 'signed_end', 'sample', 'person'; or one of
+    ``INTERVALS``. ``unit`` is what the value was said to be in.
     """
 
     kind: str
@@ -25,6 +29,11 @@ class Fact(msgspec.Struct, frozen=True):
     origin: str = "message"
     power_mw: int | None = None
     unit: str | None = None
+
+    @property
+    def is_interval(self) -> bool:
+        """Whether its Wh are no register."""
+        return self.origin in INTERVALS
 
 
 class Anomaly(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from wattledger.ids import derive
 from wattledger.section import Section
 from wattledger.sessions.assemble import Fact
 from wattledger.sessions.model import Activity, Reserved
-from wattledger.wire.numbers import CLOCK_AHEAD_MAX, CLOCK_NEVER_SET
+from wattledger.wire.numbers import CLOCK_AHEAD_MAX, OLDEST
 
 READINGS_MAX = 20_000
 CONNECTOR_MAX = 1_000
@@ -159,10 +159,10 @@ def check_times(
 ) -> None:
     """Raises BadInput for a time that a wrong clock made, or a reading outside the session."""
     for name, at in _times(session):
-        if not CLOCK_NEVER_SET <= at <= now + CLOCK_AHEAD_MAX:
+        if not OLDEST <= at <= now + CLOCK_AHEAD_MAX:
             raise BadInput(
                 f"{path}.{name}", utc_text(at),
-                f"a time from {utc_text(CLOCK_NEVER_SET)} to now ({utc_text(now)})",
+                f"a time from {utc_text(OLDEST)} to now ({utc_text(now)})",
             )  # fmt: skip
     started_at, stopped_at = session.started_at, session.stopped_at
     if stopped_at - started_at > timedelta(seconds=session_limit_s):

@@ -21,6 +21,8 @@ _REGISTER = "Energy.Active.Import.Register"
 _INTERVAL = "Energy.Active.Import.Interval"
 _POWER = "Power.Active.Import"
 _ORIGIN = {"Transaction.Begin": "begin", "Transaction.End": "end"}
+# Whatever is not by the clock is of the meter's own time, the last bit up to the end too.
+_INTERVAL_ORIGIN = {"Sample.Clock": "interval_clock"}
 _PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 
 
@@ -66,17 +68,13 @@ def read(
     for sample in samples:
         if sample.signed is not None:
             signed.append(SignedSample(believe(sample.at), sample.context, sample.signed))
-        if sample.value is None or sample.location != "Outlet":
-            continue
-        try:
-            value = _value(sample, unit)
-        except BadInput as error:
-            notes.append(Anomaly("sample.invalid", str(error)))
-            if sample.phase is not None and sample.measurand == _REGISTER:
+        value, wrong = _judged(sample, unit)
+        if wrong is not None:
+            notes.append(Anomaly("sample.invalid", wrong))
+            if sample.phase is not None and sample.measurand in (_REGISTER, _INTERVAL):
                 # The sum of the others is no register.
-                broken.add((sample.at, _ORIGIN.get(sample.context, "sample")))
-            continue
-        if value is not None:
+                broken.add((sample.at, _origin(sample)))
+        elif value is not None:
             by_time.setdefault(sample.at, []).append(value)
     facts: list[tuple[Fact, str]] = []
     for said, values in by_time.items():
@@ -93,6 +91,24 @@ def first_register(samples: Iterable[Sample]) -> int | None:
     return next((f.register_wh for f, _ in found.facts if f.register_wh is not None), None)
 
 
+def _judged(sample: Sample, unit: str | None) -> tuple[_Value | None, str | None]:
+    """The value of a sample, if it is one of ours, or what is wrong with it."""
+    if sample.unread is not None:
+        return None, sample.unread
+    if sample.value is None or sample.location != "Outlet":
+        return None, None
+    try:
+        return _value(sample, unit), None
+    except BadInput as error:
+        return None, str(error)
+
+
+def _origin(sample: Sample) -> str:
+    if sample.measurand == _INTERVAL:
+        return _INTERVAL_ORIGIN.get(sample.context, "interval")
+    return _ORIGIN.get(sample.context, "sample")
+
+
 def _value(sample: Sample, unit: str | None) -> _Value | None:
     if sample.measurand == _POWER:
         number = power_mw(sample.value or "", sample.unit, sample.path,
@@ -105,8 +121,7 @@ def _value(sample: Sample, unit: str | None) -> _Value | None:
     if sample.phase is not None and sample.phase not in _PHASES:
         return None
     phase = _PHASES[sample.phase] if sample.phase else None
-    origin = _ORIGIN.get(sample.context, "sample")
-    return _Value(sample.measurand, origin, phase, number, sample.unit)
+    return _Value(sample.measurand, _origin(sample), phase, number, sample.unit)
 
 
 def _facts(at: datetime, values: list[_Value]) -> list[Fact]:
@@ -118,8 +133,8 @@ def _facts(at: datetime, values: list[_Value]) -> list[Fact]:
         for origin, (number, unit) in _of(values, _REGISTER).items()
     ]
     found += [
-        Fact("meter", at, number, origin="interval", power_mw=power_now, unit=unit)
-        for number, unit in _of(values, _INTERVAL).values()
+        Fact("meter", at, number, origin=origin, power_mw=power_now, unit=unit)
+        for origin, (number, unit) in _of(values, _INTERVAL).items()
     ]
     return found or ([Fact("meter", at, power_mw=power_now, origin="sample")] if power else [])
 

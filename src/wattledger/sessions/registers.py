@@ -7,7 +7,7 @@ The rules (docs/ocpp.md has them for users):
   last sample; the begin is the signed one, else meterStart, else the sample of context
   Transaction.Begin, else the first sample;
 - a reading that nothing could have delivered is a spike, one that the next makes good is a dip:
-  both are left out and told;
+  both are left out and told; between two signed registers so is what lies outside of them;
 - a register that falls for good began anew: from zero (a reset), or past its last digit;
 - what fits none of these is held.
 """
@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 import msgspec
 
 from wattledger.energy import Reading
-from wattledger.sessions.facts import Anomaly, Fact, MeterRules
+from wattledger.sessions.facts import INTERVALS, Anomaly, Fact, MeterRules
 
 _BEGIN = ("signed_begin", "message", "begin")
 _END = ("signed_end", "end", "message")
@@ -77,7 +78,7 @@ def readings(
     if doubt is not None:
         return Found(notes=tuple(notes), held=doubt)
     points = [Reading(start.at, begin.register_wh)]
-    points += [r for r in between if start.at < r.at < end_at]
+    points += _within(begin, end, [r for r in between if start.at < r.at < end_at], notes)
     return _settled([*points, Reading(end_at, end.register_wh)], end, rules, notes)
 
 
@@ -98,15 +99,37 @@ def _between(facts: Sequence[Fact], start_at: datetime, end_at: datetime) -> lis
     return list(found.values())
 
 
+def _within(begin: _End, end: _End, between: list[Reading], notes: list[Anomaly]) -> list[Reading]:
+    """Two signed registers are the measurement: a reading outside of them is of another register,
+    and no sign that theirs began anew."""
+    signed = (begin.origin, end.origin) == ("signed_begin", "signed_end")
+    if not signed or end.register_wh < begin.register_wh:
+        return between
+    found = [r for r in between if begin.register_wh <= r.register_wh <= end.register_wh]
+    if len(found) < len(between):
+        notes.append(Anomaly("meter.disagrees", f"{len(between) - len(found)} readings between are"
+                             f" left out: the signed values say {begin.register_wh} to"
+                             f" {end.register_wh} Wh"))  # fmt: skip
+    return found
+
+
 def _from_intervals(
     facts: Sequence[Fact], start_at: datetime, end_at: datetime, base_wh: int
 ) -> list[Reading]:
-    """A register of our own, for a meter that only says what was used since it last spoke."""
+    """A register of our own, for a meter that only says what was used since it last spoke.
+
+    By the clock and in its own time it says the same energy twice: one of the two counts, the one
+    that has more of it. So does one value of a moment, the higher.
+    """
+    counted: list[dict[datetime, int]] = []
+    for origin in INTERVALS:
+        its = [f for f in facts if f.origin == origin and start_at < f.at <= end_at]
+        counted.append({f.at: f.register_wh or 0 for f in its})
+    used = max(counted, key=lambda used: (sum(used.values()), len(used)))
     total, found = base_wh, [Reading(start_at, base_wh)]
-    for fact in facts:
-        if fact.origin == "interval" and start_at < fact.at <= end_at:
-            total += fact.register_wh or 0
-            found.append(Reading(fact.at, total))
+    for at, wh in used.items():
+        total += wh
+        found.append(Reading(at, total))
     return found if len(found) > 1 else []
 
 
@@ -167,6 +190,9 @@ def _word(origin: str) -> str:
 def _settled(points: list[Reading], end: _End, rules: MeterRules, notes: list[Anomaly]) -> Found:
     """Without spikes and dips, with resets and rollovers counted on."""
     kept = _without_dips(_without_spikes(points, rules, notes), notes)
+    leap = _last_leap(kept, rules) if end.origin == "sample" else None
+    if leap is not None:
+        return Found(notes=tuple(notes), held=leap)
     offset_wh = 0
     out = [kept[0]]
     for i in range(1, len(kept)):
@@ -201,26 +227,50 @@ def _settled(points: list[Reading], end: _End, rules: MeterRules, notes: list[An
     return Found(tuple(out), tuple(notes))
 
 
+def _last_leap(kept: Sequence[Reading], rules: MeterRules) -> Anomaly | None:
+    """A last reading that can't be, where no other register of the end bears it out."""
+    last = len(kept) - 1
+    while last > 1 and kept[last - 1].register_wh == kept[-1].register_wh:
+        last -= 1
+    before, after = kept[last - 1], kept[last]
+    if not _leaps(before, after, rules):
+        return None
+    return Anomaly("energy.implausible", f"the last reading is {after.register_wh} Wh at"
+                   f" {after.at.isoformat()}, {before.register_wh} Wh at {before.at.isoformat()}:"
+                   f" too much for {rules.power_w} W, and no other bears it out")  # fmt: skip
+
+
+def _leaps(before: Reading, after: Reading, rules: MeterRules) -> bool:
+    most_wh = rules.most_wh(_seconds(before.at, after.at))
+    return most_wh is not None and after.register_wh - before.register_wh > most_wh
+
+
 def _without_spikes(
     points: list[Reading], rules: MeterRules, notes: list[Anomaly]
 ) -> list[Reading]:
-    """Readings between that no such charge point can have delivered by then."""
-    first = points[0]
+    """Readings between that no such charge point can have delivered: by then since the start, or
+    since the one before, and the register falls again. What a dip is made good by is none.
+    """
+    first, top, last = points[0], points[0], points[-1]
+    lowest = list(accumulate((r.register_wh for r in reversed(points[1:])), min))
     kept = [first]
     for point in points[1:-1]:
-        most_wh = rules.most_wh(_seconds(first.at, point.at))
-        if most_wh is not None and point.register_wh - first.register_wh > most_wh:
+        lowest.pop()  # what is left is of the points after this one
+        falls = lowest[-1] < point.register_wh and _leaps(kept[-1], point, rules)
+        makes_good = last.register_wh >= point.register_wh and not _leaps(top, point, rules)
+        if _leaps(first, point, rules) or (falls and not makes_good):
             notes.append(Anomaly("register.spike", f"{point.register_wh} Wh at"
                                  f" {point.at.isoformat()} is left out: too much for"
                                  f" {rules.power_w} W"))  # fmt: skip
-        else:
-            kept.append(point)
-    return [*kept, points[-1]]
+            continue
+        kept.append(point)
+        top = max(top, point, key=lambda reading: reading.register_wh)
+    return [*kept, last]
 
 
 def _without_dips(points: list[Reading], notes: list[Anomaly]) -> list[Reading]:
     """A reading below the one before it that a later one makes good again (R7)."""
-    best_later, most = [0] * len(points), 0
+    best_later, most = [0] * len(points), points[-1].register_wh
     for i in range(len(points) - 1, -1, -1):
         best_later[i] = most
         most = max(most, points[i].register_wh)
@@ -247,6 +297,8 @@ def _began_anew(
     most_wh = rules.most_wh(_seconds(before.at, after.at))
     full_wh = max(_ROLLS_FROM_WH, int(f"1{'0' * len(str(before.register_wh))}"))
     grown_wh = full_wh - before.register_wh + after.register_wh
+    if after.register_wh < 0:
+        return None
     if before.register_wh * 10 > 9 * full_wh and most_wh is not None and grown_wh <= most_wh:
         return full_wh
     small_wh = _SMALL_WH if most_wh is None else most_wh

@@ -58,6 +58,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     check_due_at: datetime | None = None
     check_why: str | None = None
     named: bool = False
+    clock_shift_us: int = 0
 
     @property
     def route(self) -> str:
@@ -69,7 +70,7 @@ COLUMNS = (
     "id, entity_id, site_id, charge_point_id, connector_id, source, transaction_id, token, state,"
     " contract::text AS contract, started_at, stopped_at, ended_at, meter_start_wh, meter_stop_wh,"
     " bill_due_at, held_reason, transaction_ref, stop_provisional, adjust_due_at, discarded,"
-    " check_due_at, check_why, named"
+    " check_due_at, check_why, named, clock_shift_us"
 )
 
 
@@ -97,6 +98,7 @@ async def add(
     meter_start_wh: int | None,
     transaction_ref: str | None = None,
     check_due_at: datetime | None = None,
+    clock_shift_us: int = 0,
 ) -> int | None:
     """Insert an open session; its OCPP transaction id, or None when the session is there already.
 
@@ -108,15 +110,15 @@ async def add(
         "WITH n AS (SELECT nextval('transaction_number')::integer AS number)"
         "INSERT INTO session (id, entity_id, site_id, charge_point_id, connector_id, source,"
         " transaction_id, token, account_id, route, contract, state, started_at, meter_start_wh,"
-        " transaction_ref, check_due_at)"
-        " SELECT %s, %s, %s, %s, %s, %s, n.number, %s, %s, %s, %s, 'open', %s, %s,"
+        " clock_shift_us, transaction_ref, check_due_at)"
+        " SELECT %s, %s, %s, %s, %s, %s, n.number, %s, %s, %s, %s, 'open', %s, %s, %s,"
         " COALESCE(%s, CASE WHEN %s = 'ocpp1.6' THEN n.number::text END), %s FROM n"
         " ON CONFLICT (id) DO NOTHING RETURNING transaction_id",
         (
             session_id, contract.entity_id, contract.site_id, charge_point_id, connector_id,
             source, token, contract.account_id, contract.route,
-            Jsonb(msgspec.to_builtins(contract)), started_at, meter_start_wh, transaction_ref,
-            source, check_due_at,
+            Jsonb(msgspec.to_builtins(contract)), started_at, meter_start_wh, clock_shift_us,
+            transaction_ref, source, check_due_at,
         ),
     )  # fmt: skip
     row = await cursor.fetchone()
@@ -249,10 +251,10 @@ async def assembled(conn: Conn, row: SessionRow, *, idle_after_stop: bool = True
         row.id, row.contract.time_zone, await facts(conn, row.id),
         idle_after_stop=idle_after_stop, rules=rules,
     )  # fmt: skip
-    return await _with_told(conn, row, found) if row.source in _DOORS else found
+    return await _with_told(conn, row, found) if row.source in DOORS else found
 
 
-_DOORS = ("api", "ocpi", "import")
+DOORS = ("api", "ocpi", "import")
 
 
 async def _with_told(conn: Conn, row: SessionRow, found: Assembled) -> Assembled:

@@ -9,8 +9,10 @@ import msgspec
 
 from wattledger.errors import BadInput, Malformed
 
-# OCPP timestamps before this come from a clock that was never set (1970, 2000).
-CLOCK_NEVER_SET = datetime(2015, 1, 1, tzinfo=UTC)
+# No session that is told us, by whomever, was before this.
+OLDEST = datetime(2015, 1, 1, tzinfo=UTC)
+# OCPP timestamps before this come from a clock that was never set (1970, 2000, a build date).
+CLOCK_NEVER_SET = datetime(2020, 1, 1, tzinfo=UTC)
 # Further ahead of business time than this a clock is wrong, not fast.
 CLOCK_AHEAD_MAX = timedelta(minutes=5)
 

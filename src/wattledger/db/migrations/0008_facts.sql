@@ -14,6 +14,9 @@ CREATE INDEX session_transaction ON session (charge_point_id, transaction_ref)
 ALTER TABLE session ADD COLUMN named boolean NOT NULL DEFAULT false;
 -- A stop that nobody told, taken from what is known: the real one may still replace it.
 ALTER TABLE session ADD COLUMN stop_provisional boolean NOT NULL DEFAULT false;
+-- What its device's clock was off by when it began, in microseconds: all that it says of the session
+-- is moved by as much.
+ALTER TABLE session ADD COLUMN clock_shift_us bigint NOT NULL DEFAULT 0;
 -- Late data, or a person, want an issued bill looked at again.
 ALTER TABLE session ADD COLUMN adjust_due_at timestamptz;
 CREATE INDEX session_adjust_due ON session (adjust_due_at) WHERE adjust_due_at IS NOT NULL;-- Registers that were told, less what is billed of them: resets, and readings that disagree. What
@@ -47,7 +50,8 @@ DROP TRIGGER session_never_changed ON session;
 CREATE TRIGGER session_never_changed BEFORE UPDATE ON session
     FOR EACH ROW EXECUTE FUNCTION never_changed(
         'id', 'entity_id', 'site_id', 'charge_point_id', 'source', 'transaction_id',
-        'transaction_ref', 'token', 'account_id', 'route', 'contract', 'started_at');
+        'transaction_ref', 'token', 'account_id', 'route', 'contract', 'started_at',
+        'clock_shift_us');
 CREATE TRIGGER session_set_once_start BEFORE UPDATE ON session
     FOR EACH ROW EXECUTE FUNCTION set_once('meter_start_wh');
 CREATE TRIGGER session_connector_stays BEFORE UPDATE ON session
@@ -63,7 +67,8 @@ ALTER TABLE session_fact DROP CONSTRAINT session_fact_kind_check;
 ALTER TABLE session_fact ADD CONSTRAINT session_fact_kind_check CHECK (kind IN
     ('start', 'meter', 'status', 'stop', 'unplug', 'correct_start', 'correct_stop'));
 ALTER TABLE session_fact ADD COLUMN origin text NOT NULL DEFAULT 'message' CHECK (origin IN
-    ('message', 'begin', 'end', 'sample', 'signed_begin', 'signed_end', 'interval', 'person'));
+    ('message', 'begin', 'end', 'sample', 'signed_begin', 'signed_end', 'interval',
+     'interval_clock', 'person'));
 ALTER TABLE session_fact ADD COLUMN power_mw bigint;
 ALTER TABLE session_fact ADD COLUMN unit text;
 

@@ -24,8 +24,10 @@ N = TypeVar("N", bound="Numeric")
 # The standards' "integer" has no bounds; ours are what the database can keep.
 Int = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Long = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-# PostgreSQL keeps no NUL: refused by name, or the charge point would repeat it for ever.
-Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
+# What is sent in the place of a word is its text: a word that we don't know must not lose the
+# message it stands in. PostgreSQL keeps no NUL: it is written out.
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", extra={"any": True})]
+# What is looked up by it must be it: a NUL is refused by name, or it would be repeated for ever.
 # Longer than any version's, and still short enough for an index.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=255)]
 
@@ -52,8 +54,9 @@ class Numeric(Message, frozen=True):
                 raise ValueError(f"Expected {exact.NUMBER} as `{name}`")
 
 
-def convert(payload: object, message: type[M], standard: str) -> M:
-    """The message in a payload. Raises BadInput with the path of what is wrong."""
+def convert(payload: object, message: type[M], standard: str, path: str | None = None) -> M:
+    """The message in a payload, or the part of one at ``path``. Raises BadInput with the path of
+    what is wrong."""
     try:
         return msgspec.convert(payload, message)
     except msgspec.ValidationError:
@@ -62,7 +65,22 @@ def convert(payload: object, message: type[M], standard: str) -> M:
     try:
         return msgspec.convert(mended, message)
     except msgspec.ValidationError as error:
-        raise _bad(str(error), payload, message.__name__, standard) from None
+        raise _bad(str(error), payload, path or message.__name__, standard) from None
+
+
+def each(parts: object, part: type[M], standard: str, path: str) -> list[tuple[str, M | None, str]]:
+    """The parts of a list one by one, with their paths: what can't be read is why, in place of a
+    part, and loses no other. One that stands without its list is a list of one."""
+    if parts is None:
+        return []
+    found: list[tuple[str, M | None, str]] = []
+    for i, held in enumerate(parts if isinstance(parts, list) else [parts]):
+        at = f"{path}[{i}]"
+        try:
+            found.append((at, convert(held, part, standard, at), ""))
+        except BadInput as error:
+            found.append((at, None, str(error)))
+    return found
 
 
 def text_of(value: object) -> str | None:
@@ -84,6 +102,8 @@ def _mend(value: object, info: msgspec.inspect.Type, *, half_up: bool = False) -
         kinds = [kind for kind in info.types if not isinstance(kind, msgspec.inspect.NoneType)]
         return _mend(value, kinds[0]) if len(kinds) == 1 else value
     if isinstance(info, msgspec.inspect.Metadata):
+        if (info.extra or {}).get("any"):
+            return text_of(value)
         return _mend(value, info.type, half_up=bool((info.extra or {}).get("half_up")))
     if isinstance(info, msgspec.inspect.ListType) and isinstance(value, list):
         return [_mend(item, info.item_type) for item in value]

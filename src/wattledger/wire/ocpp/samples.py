@@ -13,7 +13,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     ``value`` is the decimal text as it was sent, in ``unit`` times ten to the ``multiplier``. Names
     and defaults are the standard's. ``signed`` is the text of a signed record, where there is one:
     in 1.6 it stands instead of a value (format SignedData), in 2.x beside one. ``path`` says where
-    in the message it stood, for whoever has to complain about it.
+    in the message it stood, for whoever has to complain about it. ``unread`` is why a part of the
+    message is none: in its place stands a sample without a value.
     """
 
     at: datetime
@@ -26,6 +27,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     phase: str | None = None
     location: str = "Outlet"
     signed: Signed | None = None
+    unread: str | None = None
 
 
 class Signed(msgspec.Struct, frozen=True, omit_defaults=True):

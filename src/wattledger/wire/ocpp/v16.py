@@ -1,7 +1,8 @@
 """OCPP 1.6 messages that billing reads (edition 2, §6 and §7). Pure: payload in, value out.
 
 Names and types are the standard's; what a message says is turned into ours by the properties
-and functions at its side. Unknown fields are ignored (vendors add them), wrong ones are not.
+and functions at its side. Only what is read stands here: another field, a vendor's or one that is
+not billed by, is ignored, right or wrong.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 from wattledger.clock import utc_text
 from wattledger.energy import REGISTER_MAX_WH
 from wattledger.wire.numbers import device_time
-from wattledger.wire.ocpp import signed
+from wattledger.wire.ocpp import metered, signed
 from wattledger.wire.ocpp.reading import Int, M, Message, Name, Text, convert, text_of
 from wattledger.wire.ocpp.samples import Sample
 
@@ -25,6 +26,11 @@ Connector = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 # A fraction of a Wh, which the standard does not allow for, is rounded half up.
 # A stop below zero is taken, so that the session ends; it is held because its register fell.
 Register = Annotated[int, msgspec.Meta(ge=-REGISTER_MAX_WH, le=REGISTER_MAX_WH, extra=_HALF_UP)]
+
+
+# Also one that no session has: what we never gave out is answered, and shown to a person.
+TransactionId = int
+MeterValue = metered.MeterValue
 
 
 class Authorize(Message, frozen=True):
@@ -59,7 +65,6 @@ class StartTransaction(Message, frozen=True):
     id_tag: Name
     meter_start: Register
     timestamp: str
-    reservation_id: Int | None = None
 
 
 class SampledValue(Message, frozen=True):
@@ -78,19 +83,12 @@ class SampledValue(Message, frozen=True):
     unit: Text | None = None
 
 
-class MeterValue(Message, frozen=True):
-    """§7.33"""
-
-    timestamp: str
-    sampled_value: list[SampledValue]
-
-
 class MeterValues(Message, frozen=True):
-    """§6.31"""
+    """§6.31. ``samples`` reads the meter values, each for itself."""
 
     connector_id: Int
-    meter_value: list[MeterValue]
-    transaction_id: Int | None = None
+    meter_value: Any
+    transaction_id: TransactionId | None = None
 
 
 class StopTransaction(Message, frozen=True):
@@ -99,10 +97,10 @@ class StopTransaction(Message, frozen=True):
 
     meter_stop: Register
     timestamp: str
-    transaction_id: Int
+    transaction_id: TransactionId
     id_tag: Name | None = None
     reason: Text = "Local"
-    transaction_data: list[MeterValue] = msgspec.field(default_factory=list)
+    transaction_data: Any = None
 
 
 class DataTransfer(Message, frozen=True):
@@ -127,18 +125,13 @@ def time_of(text: str) -> datetime:
     return device_time(text)
 
 
-def samples(meter_values: list[MeterValue], path: str) -> list[Sample]:
+def samples(meter_values: object, path: str) -> list[Sample]:
     """Every sample, of whatever measurand; a signed record (format SignedData) has no value.
 
-    Times, values and units are not judged here. A list without
-    samples is no sample, and no error.
+    Times, values and units are not judged here; what is no meter value or no sample is ``unread``.
+    A list without samples is no sample, and no error.
     """
-    return [
-        _sample(held, at, f"{path}[{i}].sampledValue[{j}]")
-        for i, meter_value in enumerate(meter_values)
-        for at in [time_of(meter_value.timestamp)]
-        for j, held in enumerate(meter_value.sampled_value)
-    ]
+    return metered.samples_of(meter_values, path, SampledValue, _sample, "OCPP 1.6")
 
 
 def _sample(held: SampledValue, at: datetime, path: str) -> Sample:

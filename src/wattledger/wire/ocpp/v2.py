@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from wattledger.errors import BadInput
 from wattledger.wire.numbers import device_time
 from wattledger.wire.ocpp import signed
+from wattledger.wire.ocpp.metered import samples_of
 from wattledger.wire.ocpp.reading import Int, Long, M, Message, Name, Text, convert, text_of
 from wattledger.wire.ocpp.samples import Sample
 
@@ -23,19 +25,11 @@ _Id = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 _TransactionId = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 
 
-class AdditionalInfo(Message, frozen=True):
-    """More about a token, such as an emaid or a payment terminal's reference."""
-
-    additional_id_token: Name
-    type: Name = ""
-
-
 class IdToken(Message, frozen=True):
     """Compared without regard to case; empty where ``type`` is NoAuthorization."""
 
     id_token: Name
-    type: Name = ""
-    additional_info: list[AdditionalInfo] | None = None
+    type: Text = ""
 
 
 class Evse(Message, frozen=True):
@@ -61,34 +55,25 @@ class SampledValue(Message, frozen=True):
     phase: Text | None = None
     location: Text | None = None
     signed_meter_value: Any = None
-    unit_of_measure: UnitOfMeasure | None = None
-
-
-class MeterValue(Message, frozen=True):
-    """Samples of one moment."""
-
-    timestamp: str
-    sampled_value: list[SampledValue] = msgspec.field(default_factory=list)
+    unit_of_measure: Any = None
 
 
 class TransactionInfo(Message, frozen=True):
-    """``transaction_id`` is the station's own. The last three are of 2.1."""
+    """``transaction_id`` is the station's own. The last two are of 2.1."""
 
     transaction_id: _TransactionId
     charging_state: Text | None = None
-    time_spent_charging: Long | None = None
     stopped_reason: Text | None = None
-    remote_start_id: Int | None = None
-    operation_mode: Text | None = None
-    tariff_id: Name | None = None
+    tariff_id: Text | None = None
     transaction_limit: Any = None
 
 
 class TransactionEvent(Message, frozen=True):
     """E01 to E16. Events may come in any order; ``seq_no`` counts them, if the station can count.
 
-    ``cost_details`` and the transaction's limit are what ``v21`` reads; kept as they came, so that
-    an error in them does not lose the event.
+    ``cost_details`` and the transaction's limit are what ``v21`` reads, ``meter_value`` is what
+    ``samples`` does: kept as they came, so that an error in them does not lose the event. Nor does
+    one in a field that billing does not read, such as the cable's current: it is none of ours.
     """
 
     event_type: Literal["Started", "Updated", "Ended"]
@@ -97,20 +82,15 @@ class TransactionEvent(Message, frozen=True):
     transaction_info: TransactionInfo
     trigger_reason: Text = ""
     offline: bool | None = False
-    number_of_phases_used: Int | None = None
-    cable_max_current: Int | None = None
-    reservation_id: Int | None = None
     evse: Evse | None = None
     id_token: IdToken | None = None
-    meter_value: list[MeterValue] | None = None
-    preconditioning_status: Text | None = None
-    evse_sleep: bool | None = None
+    meter_value: Any = None
     cost_details: Any = None
 
     @property
-    def values(self) -> list[MeterValue]:
+    def values(self) -> object:
         """The meter values, of which there may be none."""
-        return self.meter_value or []
+        return self.meter_value
 
 
 class Authorize(Message, frozen=True):
@@ -148,7 +128,7 @@ class MeterValues(Message, frozen=True):
     """J01: outside of a transaction; those of one come in its events."""
 
     evse_id: _Id
-    meter_value: list[MeterValue]
+    meter_value: Any
 
 
 class DataTransfer(Message, frozen=True):
@@ -182,7 +162,6 @@ class EventData(Message, frozen=True):
     component: Component
     variable: Variable
     cleared: bool | None = None
-    transaction_id: Name | None = None
 
 
 class NotifyEvent(Message, frozen=True):
@@ -218,22 +197,23 @@ def time_of(text: str) -> datetime:
     return device_time(text)
 
 
-def samples(meter_values: list[MeterValue], path: str) -> list[Sample]:
+def samples(meter_values: object, path: str) -> list[Sample]:
     """Every sample, of whatever measurand; a signed record stands beside its value.
 
-    Times, values and units are not judged here.
+    Times, values and units are not judged here; what is no meter value or no sample is ``unread``.
     """
-    return [
-        _sample(held, at, f"{path}[{i}].sampledValue[{j}]")
-        for i, meter_value in enumerate(meter_values)
-        for at in [time_of(meter_value.timestamp)]
-        for j, held in enumerate(meter_value.sampled_value)
-    ]
+    return samples_of(meter_values, path, SampledValue, _sample, "OCPP 2")
 
 
 def _sample(held: SampledValue, at: datetime, path: str) -> Sample:
     measurand = held.measurand or _REGISTER
-    measure = held.unit_of_measure or UnitOfMeasure()
+    measure, unread = UnitOfMeasure(), None
+    if held.unit_of_measure is not None:
+        try:
+            where = f"{path}.unitOfMeasure"
+            measure = convert(held.unit_of_measure, UnitOfMeasure, "OCPP 2", where)
+        except BadInput as error:
+            unread = str(error)
     # Wh is the default of energy alone; other measurands have none.
     default = "Wh" if measurand.startswith("Energy.") else ""
     return Sample(
@@ -247,6 +227,7 @@ def _sample(held: SampledValue, at: datetime, path: str) -> Sample:
         held.phase,
         held.location or "Outlet",
         signed.in_object(held.signed_meter_value),
+        unread,
     )
 
 
