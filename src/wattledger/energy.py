@@ -20,9 +20,7 @@ _MULTIPLIER_MAX = 12
 _POWER_MAX_MW = 10**12
 
 
-def register_wh(
-    value: str, unit: str = "Wh", path: str = "value", *, multiplier: int = 0
-) -> int:
+def register_wh(value: str, unit: str = "Wh", path: str = "value", *, multiplier: int = 0) -> int:
     """A register reading as whole Wh, rounded half up. ``multiplier`` is a power of ten (2.0.1).
 
     Rounding the register, not the difference, keeps sums exact: the parts of a session
