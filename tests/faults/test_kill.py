@@ -34,13 +34,15 @@ _SOURCE = Path(wattledger.__file__).parent
 async def test_an_undisturbed_day_adds_up(dsn: str) -> None:
     async with system(dsn) as running:
         await play(running)
+        assert (await running.report())["sessions"]["refused"] == 1
         await assert_adds_up(running)
 
 
 # By these the day does not come. Those of the display, of stations and of what a charge point is
 # told have a day of their own.
 ANOTHER_DAY = (
-    "boot", "command", "transaction_event", "effect.cost.due", "shown", "unplug", "look_after",
+    "authorize", "command", "transaction_event", "effect.cost.due", "shown", "unplug", "boot",
+    "look_after",
 )  # fmt: skip
 # Nor by these, of the proxy: in the order in which they come there.
 PROXIED = (
@@ -118,6 +120,9 @@ async def test_killed_again_and_again_on_another_day(dsn: str) -> None:
             for each in (point, station):
                 await each.back()
 
+        asked = {"token": FLEET, "charge_point_id": "CP-1"}
+        answer = await running.insist(lambda: running.post("/v1/authorizations", asked))
+        assert answer.json()["accepted"] is True
         await point.boot()
         await station.boot()
         await station.started("T-1", at("08:00"), 1_000, token=FLEET)
@@ -135,6 +140,7 @@ async def test_killed_again_and_again_on_another_day(dsn: str) -> None:
         await point.say(call.DataTransfer(vendor, "ConnectorUnplugged", json.dumps(gone)))
         silent = await point.start(FLEET, at("09:40"), 10_000)
         await point.meter(silent, at("09:40:30"), 10_100)
+        await point.boot()  # while something runs there
         for day in (3, 4, 5):
             await clock(at("12:00", day))
         assert running.server.kill_at == []  # type: ignore[attr-defined]
@@ -288,9 +294,10 @@ async def test_the_postmaster_is_killed_and_the_server_brings_it_up_again() -> N
         await running.clock(at("09:00"))
         transaction = await point.start(CARD, at("09:00"), 1_000)
         _kill_postmaster(folder)
-        await running.clock(at("09:01"))
+        await running.clock(at("09:30"))
         await point.meter(transaction, at("09:30"), 6_000)
         _kill_postmaster(folder)
+        await running.clock(at("10:00"))
         await point.stop(transaction, at("10:00"), 11_000)
         await point.status("Available", at("10:00"))
         _kill_postmaster(folder)
@@ -308,7 +315,7 @@ async def test_database_and_server_are_killed_together() -> None:
         await running.up()
         point = running.point("CP-1")
         transaction = await point.start(CARD, at("08:00"), 1_000)
-        await running.clock(at("08:01"))
+        await running.clock(at("09:00"))
         await point.stop(transaction, at("09:00"), 11_000)
         await point.status("Available", at("09:00"))
         moving = running.clock(at("09:01"))

@@ -116,15 +116,16 @@ async def _seen(system: System) -> None:
         path, act = f"/v1/anomalies/{anomaly['id']}/acts", {"act": "accept", "reason": "seen"}
         answer = await system.insist(partial(system.post, path, act))
         assert answer.status_code in (200, 201), answer.text
-    acts = await system.rows("SELECT count(*) AS n FROM anomaly_act")
-    assert acts == await system.rows("SELECT count(*) AS n FROM anomaly")
+    assert (await system.get("/v1/anomalies"))["items"] == []
 
 
 async def assert_adds_up(system: System, *, nights: bool = True) -> None:
     """Everything once: in our figures, at the processor, in the books."""
     found = await system.report()
     assert_identities(found)
-    assert found["sessions"] == SESSIONS
+    # The record of an Authorize is not waited for: a kill may take it with it.
+    assert found["sessions"].pop("refused") <= SESSIONS["refused"]
+    assert found["sessions"] == {name: n for name, n in SESSIONS.items() if name != "refused"}
     assert found["energy_wh"] == ENERGY_WH
     assert found["money"] == MONEY
     assert found["ledger"]["proved"] is True

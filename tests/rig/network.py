@@ -78,7 +78,13 @@ def network(sandbox_url: str, database: Body, **server: Any) -> Body:
             {
                 "name": "tests",
                 "key_env": "RIG_API_KEY",
-                "scopes": ["sessions:read", "sessions:write", "anomalies:write", "clock"],
+                "scopes": [
+                    "sessions:read",
+                    "sessions:write",
+                    "anomalies:write",
+                    "authorizations:write",
+                    "clock",
+                ],
             },
             {"name": "reader", "key_env": "RIG_READ_KEY", "scopes": ["sessions:read"]},
         ],

@@ -167,8 +167,6 @@ async def test_a_correction_in_the_sites_time_bills_the_session(
     assert await _states(seeded) == OPEN
     taken = await _post(desk, 1, **form | {"stop_kwh": "126,5"})
     assert taken.status_code == 422, "a comma is no thousands and no decimals: it is asked again"
-    below = await _post(desk, 1, **form | {"stop_kwh": "120.5"})
-    assert "values that make a bill; the register read 125.002 kWh" in below.text
     taken = await _post(desk, 1, **form | {"stop_kwh": "126.5"})
     assert taken.headers["location"] == f"/sessions/{HELD}?done=1#done"
     async with await seeded.connect(Role.READER) as conn:
