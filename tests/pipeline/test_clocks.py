@@ -286,3 +286,13 @@ async def test_such_a_start_behind_a_cpms_has_the_number_of_its_own(point: Any) 
     assert alone[0].ref not in (7, 8)
     refs = await p.rows("SELECT transaction_ref AS ref FROM session ORDER BY started_at")
     assert [row["ref"] for row in refs] == ["7", "8", str(alone[0].ref)]
+
+
+def test_a_queue_in_which_one_is_as_late_as_the_start_is_no_clock() -> None:
+    """The start came 20 minutes late. What was kept came at once, 48, 33, 18 and 3 minutes late."""
+    start = {"received_at": T0, "late": 20 * MINUTE}
+    at = T0 + 70 * MINUTE
+    queue = [{"received_at": at, "late": late * MINUTE} for late in (48, 33, 18, 3)]
+    assert not clocks._as_late_again(queue, start)
+    steady = [{"received_at": at + n * MINUTE, "late": 20 * MINUTE} for n in (0, 15)]
+    assert clocks._as_late_again(steady, start)

@@ -7,7 +7,7 @@ much, however late it comes, because differences on one clock are right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -212,6 +212,21 @@ def _alike(one: timedelta, other: timedelta) -> bool:
     return abs(one - other) <= _STEADY_WITHIN
 
 
+def _as_late_again(told: Sequence[dict[str, Any]], start: dict[str, Any]) -> bool:
+    """Whether what followed a late start was as late, before anything was told as it happened: what
+    is on time shows that the clock is right, and what is late after that was kept. So was what
+    comes together with others that are late by something else: a queue that is emptied."""
+    for fact in told:
+        if fact["late"] <= LIVE_WITHIN:
+            return False
+        at = fact["received_at"]
+        together = [g for g in told if abs(g["received_at"] - at) <= LIVE_WITHIN]
+        steady = all(_alike(g["late"], start["late"]) for g in together)
+        if at - start["received_at"] > LIVE_WITHIN and steady:
+            return True
+    return False
+
+
 async def one_scale(conn: Conn, row: SessionRow) -> None:
     """Raises CantPrice where a session was taken to have been told late, and it shows by now that
     it was the clock: its times can't be right, and a person has to say what they were."""
@@ -230,7 +245,7 @@ async def one_scale(conn: Conn, row: SessionRow) -> None:
     if any(fact["kind"] == "correct_start" for fact in told):
         return
     after = [f for f in told if f["received_at"] - start["received_at"] > LIVE_WITHIN]
-    behind = any(_alike(f["late"], start["late"]) for f in after)
+    behind = _as_late_again(told[told.index(start) + 1 :], start)
     right = any(f["kind"] == "stop" and f["late"] <= LIVE_WITHIN for f in after)
     if behind or (start["doubt"] and right):
         raise CantPrice(
