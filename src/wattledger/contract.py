@@ -17,7 +17,13 @@ class Route(StrEnum):
     """How a session is paid."""
 
     CARD = "card"
-    """A hold on a card at the start, captured to the cent at the end."""
+    """A token with a card on file: the hold at the start, captured to the cent at the end."""
+    APP = "app"
+    """An app with a saved card: the hold before the remote start."""
+    CHECKOUT = "checkout"
+    """A page behind a QR code at the charge point: a card for this once, held before the start."""
+    TERMINAL = "terminal"
+    """A card at a terminal."""
     INVOICE = "invoice"
     """Billed to an account, e.g. a fleet."""
     EXTERNAL = "external"
@@ -31,6 +37,16 @@ class Route(StrEnum):
     NONE = "none"
     """No valid payer: energy that was delivered although the token was refused."""
 
+    @property
+    def by_card(self) -> bool:
+        """Whether a card is held and captured, however it came."""
+        return self in (Route.CARD, Route.APP, Route.CHECKOUT, Route.TERMINAL)
+
+    @property
+    def pays_first(self) -> bool:
+        """Whether nothing starts without a hold."""
+        return self in (Route.APP, Route.CHECKOUT, Route.TERMINAL)
+
 
 class Reason(StrEnum):
     """Why a decision came out as it did."""
@@ -42,6 +58,10 @@ class Reason(StrEnum):
     NO_TARIFF = "no_tariff"
     """No tariff is valid for this plan, route and site at this time."""
     NO_PAYMENT_METHOD = "no_payment_method"
+    NO_ROUTE = "no_route"
+    """This way of paying is not offered at this site, or not with this plan."""
+    IN_DEBT = "in_debt"
+    """Something is still owed: paid, or written off, it may charge again."""
     UNKNOWN_LOCATION = "unknown_location"
 
 
@@ -108,6 +128,39 @@ class AllowanceTerm(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
 
 
+class PaymentTerms(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a session's money is collected, beyond its route and its hold: as agreed at the start."""
+
+    increment_at_percent: int = 0
+    """The hold is raised when the cost has come so near to it; 0: never."""
+    increment_by_minor: int = 0
+    """By how much at a time; 0: by the first hold's size."""
+    increment_to_minor: int = 0
+    """A hold never grows beyond this; 0: three times the first."""
+    stop_at_ceiling: bool = True
+    """Whether charging is stopped when what can't be stopped any more would pass the hold."""
+    overcapture: bool = False
+    """Whether more than the hold is captured, where the card allows it."""
+    second_charge: bool = False
+    """Whether what is above the hold is charged again, where the driver has agreed to it."""
+    below_minimum: str = "waive"
+    """What becomes of less than the processor takes: ``waive`` or ``carry`` (a debt, collected
+    together with the next)."""
+    zero_energy: str = "charge"
+    """A session without energy: ``charge`` what it costs all the same, or ``cancel`` it."""
+    lapse: str = "capture"
+    """Near the end of a hold: ``capture`` what was delivered by then, or ``stop`` the charging."""
+    gone: str = "second_charge"
+    """What is above a hold that is no more: ``second_charge``, else as ``shortfall`` says."""
+    block_on_debt: bool = True
+    dunning_days: tuple[int, ...] = (1, 3, 7, 14)
+    """A debt is tried again so many days after it came to be."""
+    more: str = "waive"
+    """What late data add on a card: ``waive``, ``debt``, or ``charge`` after notice."""
+    more_least_minor: int = 100
+    more_notice_hours: int = 24
+
+
 class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
     """The promise a session is billed by. Digests name immutable configuration versions."""
 
@@ -165,3 +218,10 @@ class Contract(msgspec.Struct, frozen=True, omit_defaults=True):
     display_tariff_id: str | None = None
     display_tariff_digest: str | None = None
     """What the charge point's display showed: an offline start is billed no more than that."""
+    payment: PaymentTerms = PaymentTerms()
+    consent: bool = False
+    """Whether the driver agreed to be charged off-session for what is above the hold."""
+    start_id: str | None = None
+    """The request that was paid for first, where the session was started by one."""
+    email: str | None = None
+    """Where the receipt goes."""

@@ -25,7 +25,7 @@ from wattledger.db import effects
 from wattledger.db.effects import Done, Effect, NotSent, Outcome, Unknown
 from wattledger.db.work import Checkpoint
 from wattledger.errors import Conflict, ExternalFault
-from wattledger.pipeline import outcomes, shown_2
+from wattledger.pipeline import kinds, outcomes
 from wattledger.pipeline.adjust import adjust, adjust_failed
 from wattledger.pipeline.adjust import due as adjustments_due
 from wattledger.pipeline.agenda import Agenda, agenda
@@ -104,9 +104,11 @@ class Worker:
         if outside:
             self._desks += [
                 BillDesk(self),
-                EffectDesk(self, ["stripe.hold", "stripe.capture", "stripe.release"], slots=16),
-                EffectDesk(self, ["stripe.read"], slots=2),
-                EffectDesk(self, [shown_2.DUE], slots=4),
+                EffectDesk(self, kinds.MONEY, slots=16),
+                EffectDesk(self, kinds.READING, slots=2),
+                EffectDesk(self, kinds.FETCHING, slots=4),
+                EffectDesk(self, kinds.TIMED, slots=4),
+                EffectDesk(self, kinds.MAIL, slots=2),
                 EffectDesk(self, ["webhook.deliver"], slots=32, per_subject=8),
             ]
 
@@ -180,7 +182,7 @@ class Worker:
             await outcomes.set_aside(self.world, effect, f"{type(error).__name__}: {error}")
 
     async def _outcome(self, effect: Effect) -> Outcome:
-        if effect.kind == shown_2.DUE:
+        if effect.kind in kinds.TIMED:
             return Done({})  # nothing outside is called: its time has come, that is all
         try:
             gate = await self.gates.gate(effect)

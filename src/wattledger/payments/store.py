@@ -19,17 +19,47 @@ class Payment(msgspec.Struct, frozen=True):
     """A hold and what became of it."""
 
     id: str
-    session_id: str
+    session_id: str | None
+    """None: it came before its session, or has none (a wallet's top-up)."""
     entity_id: str
     processor_id: str
     currency: str
     hold_minor: int
+    """What was asked for first."""
     state: str
-    intent_id: str | None
-    external_charge_id: str | None
-    capture_before: datetime | None
-    captured_minor: int
-    decline_code: str | None
+    intent_id: str | None = None
+    external_charge_id: str | None = None
+    capture_before: datetime | None = None
+    captured_minor: int = 0
+    decline_code: str | None = None
+    leg: str = "hold"
+    number: int = 1
+    route: str | None = None
+    account_id: str | None = None
+    driver: str | None = None
+    method: str = "card"
+    reader_id: str | None = None
+    authorized_minor: int | None = None
+    """What the processor holds now."""
+    capturable_minor: int | None = None
+    """The most that it lets be captured."""
+    can_increment: bool = False
+    increments: int = 0
+    customer: str | None = None
+    reusable_method: str | None = None
+    consent: bool = False
+    provisional: bool = False
+    brand: str | None = None
+    last4: str | None = None
+    wallet: str | None = None
+    gone_why: str | None = None
+    parked_why: str | None = None
+    created_at: datetime | None = None
+
+    @property
+    def held_minor(self) -> int:
+        """What may be captured without more than was authorized."""
+        return self.hold_minor if self.authorized_minor is None else self.authorized_minor
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -44,15 +74,12 @@ _COLUMNS = ", ".join(Payment.__struct_fields__)
 
 
 async def add(conn: Conn, payment: Payment) -> bool:
-    """A new payment; False when its session has one already."""
+    """A new payment; False when it is there already (by id, or as this leg of its session)."""
+    places = ", ".join(f"%({name})s" for name in Payment.__struct_fields__)
     cursor = await conn.execute(
-        "INSERT INTO payment (id, session_id, entity_id, processor_id, currency, hold_minor, state)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        (
-            payment.id, payment.session_id, payment.entity_id, payment.processor_id,
-            payment.currency, payment.hold_minor, payment.state,
-        ),
-    )  # fmt: skip
+        f"INSERT INTO payment ({_COLUMNS}) VALUES ({places}) ON CONFLICT DO NOTHING",
+        msgspec.structs.asdict(payment),
+    )
     return cursor.rowcount == 1
 
 
@@ -68,9 +95,11 @@ async def get(conn: Conn, payment_id: str) -> Payment:
 
 
 async def of_session(conn: Conn, session_id: str) -> Payment | None:
-    """The payment of a session, locked."""
+    """The hold of a session, locked; of several the last."""
     cursor = await conn.execute(
-        f"SELECT {_COLUMNS} FROM payment WHERE session_id = %s FOR UPDATE", (session_id,)
+        f"SELECT {_COLUMNS} FROM payment WHERE session_id = %s AND leg = 'hold'"
+        " ORDER BY number DESC LIMIT 1 FOR UPDATE",
+        (session_id,),
     )
     row = await cursor.fetchone()
     return Payment(**row) if row else None

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from wattledger.contract import Route
 from wattledger.db import effects
-from wattledger.db.effects import Effect
 from wattledger.db.work import Transaction
 from wattledger.ingest import anomalies
 from wattledger.ledger import entries
@@ -17,6 +16,7 @@ from wattledger.payments import plan
 from wattledger.payments import store as payments
 from wattledger.payments.store import Payment
 from wattledger.pipeline import commands
+from wattledger.pipeline.handlers import Handler, Settled
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
 
@@ -73,8 +73,9 @@ async def owe(
         await ledger.book(tx.conn, entry, tx.now)
 
 
-async def hold_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+async def hold_done(settled: Settled) -> None:
     """The card is held. A session that was billed meanwhile is captured, a free one released."""
+    tx, effect, response = settled.tx, settled.effect, settled.response
     before = response.get("capture_before")
     await payments.held(
         tx.conn,
@@ -93,15 +94,16 @@ async def hold_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -
             detail=response,
             cause="hold",
         )
-    row = await sessions.get(tx.conn, payment.session_id)
+    row = await _row(tx, payment)
     if row is not None and row.state == "free":
         await release(tx, payment)
         return
     await _collect_pending(tx, payment)
 
 
-async def hold_refused(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+async def hold_refused(settled: Settled) -> None:
     """The card said no: stop the charging; what was delivered is owed or waived."""
+    tx, effect, response = settled.tx, settled.effect, settled.response
     await payments.declined(
         tx.conn,
         effect.subject,
@@ -119,7 +121,7 @@ async def hold_refused(tx: Transaction, effect: Effect, response: dict[str, Any]
             detail=response,
             cause=effect.key,
         )
-    row = await sessions.get(tx.conn, payment.session_id)
+    row = await _row(tx, payment)
     if row is not None and row.state == "open":
         await commands.remote_stop(tx, row, "hold_declined")
     await _collect_pending(tx, payment)
@@ -127,8 +129,8 @@ async def hold_refused(tx: Transaction, effect: Effect, response: dict[str, Any]
 
 async def _collect_pending(tx: Transaction, payment: Payment) -> None:
     """A charge that was issued while the hold's answer was open gets its real parts."""
-    charge = await payments.pending_charge(tx.conn, payment.session_id)
-    row = await sessions.get(tx.conn, payment.session_id)
+    row = await _row(tx, payment)
+    charge = await payments.pending_charge(tx.conn, row.id) if row is not None else None
     if charge is None or row is None:
         return
     contract = row.contract
@@ -142,8 +144,9 @@ async def _collect_pending(tx: Transaction, payment: Payment) -> None:
                   part.amount_minor)  # fmt: skip
 
 
-async def capture_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+async def capture_done(settled: Settled) -> None:
     """The money is taken. A part is captured for what was taken of it, never for more."""
+    tx, effect, response = settled.tx, settled.effect, settled.response
     payment = await payments.get(tx.conn, effect.subject)
     taken = int(response["captured_minor"])
     asked = int(effect.request["amount_minor"])
@@ -168,9 +171,10 @@ async def capture_done(tx: Transaction, effect: Effect, response: dict[str, Any]
     await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
 
 
-async def capture_refused(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+async def capture_refused(settled: Settled) -> None:
     """Nothing was taken: what it should have paid is owed or waived, and a hold that still stands
     is given back."""
+    tx, effect, response = settled.tx, settled.effect, settled.response
     payment = await payments.get(tx.conn, effect.subject)
     row = await _session(tx, payment)
     if response.get("code") in _GONE:
@@ -188,9 +192,16 @@ async def capture_refused(tx: Transaction, effect: Effect, response: dict[str, A
     await _owe_parts(tx, payment, row, state, parts)
 
 
+async def _row(tx: Transaction, payment: Payment) -> SessionRow | None:
+    """Its session; none yet of one that came before it."""
+    if payment.session_id is None:
+        return None
+    return await sessions.get(tx.conn, payment.session_id)
+
+
 async def _session(tx: Transaction, payment: Payment) -> SessionRow:
-    row = await sessions.get(tx.conn, payment.session_id)
-    assert row is not None, "a payment has its session (foreign key)"
+    row = await _row(tx, payment)
+    assert row is not None, "what is captured has its session (foreign key)"
     return row
 
 
@@ -208,14 +219,23 @@ async def _owe_parts(
                   part["amount_minor"])  # fmt: skip
 
 
-async def release_done(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+async def release_done(settled: Settled) -> None:
     """Nothing is held any more."""
+    tx, effect = settled.tx, settled.effect
     await payments.move(tx.conn, effect.subject, "released")
 
 
-async def release_refused(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+async def release_refused(settled: Settled) -> None:
     """It could not be given back: a person has to look."""
+    tx, effect, response = settled.tx, settled.effect, settled.response
     await anomalies.record(
         tx.conn, at=tx.now, code="release.refused", subject=effect.subject, detail=response,
         cause=effect.key,
     )  # fmt: skip
+
+
+HANDLERS = {
+    "stripe.hold": Handler("held", hold_done, hold_refused),
+    "stripe.capture": Handler("captured", capture_done, capture_refused),
+    "stripe.release": Handler("released", release_done, release_refused),
+}

@@ -12,28 +12,21 @@ from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ingest import anomalies
 from wattledger.pipeline import collect, commands, lapse, settle, shown_2, unheard
+from wattledger.pipeline.handlers import Handler, Settled
 from wattledger.pipeline.reconcile import reconcile
 from wattledger.pipeline.world import World
 
+# What moves money, or asks what became of it: what its outcome does, by kind.
+HANDLERS: dict[str, Handler] = {
+    **collect.HANDLERS,
+}
 # The step that an outcome of each kind is.
 STEP_OF = {
-    "stripe.hold": "held",
-    "stripe.capture": "captured",
-    "stripe.release": "released",
     "stripe.read": "settle",
     "webhook.deliver": "delivered",
     shown_2.DUE: "shown",
     **{f"ocpp.{name}": "commanded" for name in commands.KINDS},
-}
-_DONE = {
-    "stripe.hold": collect.hold_done,
-    "stripe.capture": collect.capture_done,
-    "stripe.release": collect.release_done,
-}
-_REFUSED = {
-    "stripe.hold": collect.hold_refused,
-    "stripe.capture": collect.capture_refused,
-    "stripe.release": collect.release_refused,
+    **{kind: handler.step for kind, handler in HANDLERS.items()},
 }
 ATTEMPTS_MAX = 5
 # After so many tries without an answer (minutes, by the backoff) a person is shown it; it goes on
@@ -57,9 +50,9 @@ async def take(world: World, effect: Effect, outcome: Outcome) -> None:
             if effect.kind == shown_2.DUE:
                 await shown_2.due(tx, world, effect.subject)
         elif isinstance(outcome, Rejected):
-            await _rejected(tx, effect, outcome.response)
+            await _rejected(tx, world, snapshot, effect, outcome.response)
         elif isinstance(outcome, NewAttempt):
-            await _another(tx, effect, outcome)
+            await _another(tx, world, snapshot, effect, outcome)
         else:
             await _later(tx, effect, outcome)
     complete = isinstance(outcome, Done) and outcome.response.get("next") is None
@@ -85,14 +78,17 @@ async def _done(
         await unheard.status_answered(tx, world, snapshot.policies, effect.subject, response)
     elif effect.kind == "ocpp.configure":
         await commands.settings_answered(tx, effect, response)
-    elif effect.kind in _DONE:
-        await _DONE[effect.kind](tx, effect, response)
+    elif effect.kind in HANDLERS:
+        await HANDLERS[effect.kind].done(Settled(tx, world, snapshot, effect, response))
 
 
-async def _rejected(tx: Transaction, effect: Effect, response: dict[str, Any]) -> None:
+async def _rejected(
+    tx: Transaction, world: World, snapshot: Snapshot, effect: Effect, response: dict[str, Any]
+) -> None:
     await effects.settle(tx.conn, effect, "rejected", response, tx.now)
-    if effect.kind in _REFUSED:
-        await _REFUSED[effect.kind](tx, effect, response)
+    handler = HANDLERS.get(effect.kind)
+    if handler is not None and handler.refused is not None:
+        await handler.refused(Settled(tx, world, snapshot, effect, response))
     elif effect.kind.startswith("ocpp."):
         await commands.refused(tx, effect, response)
     else:
@@ -102,10 +98,13 @@ async def _rejected(tx: Transaction, effect: Effect, response: dict[str, Any]) -
         )  # fmt: skip
 
 
-async def _another(tx: Transaction, effect: Effect, outcome: NewAttempt) -> None:
+async def _another(
+    tx: Transaction, world: World, snapshot: Snapshot, effect: Effect, outcome: NewAttempt
+) -> None:
     """There is proof that the attempt had no effect: the next goes out under its own key."""
     if effect.attempt >= ATTEMPTS_MAX:
-        await _rejected(tx, effect, {"code": "attempts_exhausted", "why": outcome.why})
+        exhausted = {"code": "attempts_exhausted", "why": outcome.why}
+        await _rejected(tx, world, snapshot, effect, exhausted)
         return
     await effects.settle(tx.conn, effect, "rejected", {"superseded": outcome.why}, tx.now)
     stem, _, _ = effect.key.rpartition(":")
