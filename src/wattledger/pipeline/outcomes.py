@@ -11,15 +11,12 @@ from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Re
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ingest import anomalies
-from wattledger.pipeline import collect, commands, lapse, settle, shown_2, unheard
-from wattledger.pipeline.handlers import Handler, Settled
+from wattledger.pipeline import commands, lapse, settle, shown_2, unheard
+from wattledger.pipeline.handlers import Settled
 from wattledger.pipeline.reconcile import reconcile
+from wattledger.pipeline.registry import HANDLERS
 from wattledger.pipeline.world import World
 
-# What moves money, or asks what became of it: what its outcome does, by kind.
-HANDLERS: dict[str, Handler] = {
-    **collect.HANDLERS,
-}
 # The step that an outcome of each kind is.
 STEP_OF = {
     "stripe.read": "settle",
