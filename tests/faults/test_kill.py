@@ -61,11 +61,28 @@ def _each(steps: Iterable[str]) -> list[str]:
     return [name for step in steps for name in every if name.startswith(f"{step}.")]
 
 
-@pytest.mark.parametrize("checkpoint", [c for c in pipeline.checkpoints() if _of_the_day(c)])
-async def test_killed_at(dsn: str, checkpoint: str) -> None:
-    async with system(dsn, kill_at=checkpoint) as running:
+# The steps and effects of the day in the order in which it first comes by them. A day is killed at
+# every third of them, before and after, and goes on: what was lost is done after the next start.
+IN_ORDER = (
+    "schedule", "start", "effect.stripe.hold", "held", "inbox", "effect.ocpp.remote_stop",
+    "commanded", "stop", "status", "bill", "effect.webhook.deliver", "delivered", "meter",
+    "effect.stripe.capture", "captured", "effect.stripe.release", "released", "import", "adjust",
+    "effect.stripe.read", "settle", "reconcile", "resolve",
+)  # fmt: skip
+_DAYS = 3
+
+
+def test_the_day_is_killed_at_each_of_its_checkpoints() -> None:
+    assert set(_each(IN_ORDER)) == {c for c in pipeline.checkpoints() if _of_the_day(c)}
+
+
+@pytest.mark.parametrize("day", range(_DAYS))
+async def test_killed_again_and_again(dsn: str, day: int) -> None:
+    kills = _each(IN_ORDER[day::_DAYS])
+    async with system(dsn, kill_at=kills) as running:
         await play(running)
-        assert running.deaths == [-signal.SIGKILL], "the day comes by this checkpoint"
+        assert running.server.kill_at == [], "the day comes by all of these"  # type: ignore[attr-defined]
+        assert running.deaths == [-signal.SIGKILL] * len(kills)
         await assert_adds_up(running)
 
 
