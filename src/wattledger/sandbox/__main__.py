@@ -43,6 +43,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--stripe-webhook-secret-env", help="the variable with the endpoint secret")
     parser.add_argument("--receiver-secret-env", help="the variable with the whsec_… secret")
     parser.add_argument("--now", help="business time at the start, ISO with a zone")
+    parser.add_argument(
+        "--clock",
+        choices=("driven", "running"),
+        default="driven",
+        help="driven: stands still until POST /_sim/clock; running: as the machine's does",
+    )
+    parser.add_argument(
+        "--limits", choices=("off", "test", "live"), default="off", help="Stripe's rate limits"
+    )
     parser.add_argument("--payout-arrival-business-days", type=int, default=1)
     return parser.parse_args(argv)
 
@@ -61,6 +70,8 @@ def main(argv: list[str]) -> None:
         receiver_secret=_secret(arguments.receiver_secret_env, "receiver")
         or "whsec_c2FuZGJveC1yZWNlaXZlcg==",
         payout_arrival_business_days=arguments.payout_arrival_business_days,
+        clock=arguments.clock,
+        limits=arguments.limits,
     )
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,64 +1,16 @@
-"""Customers and cards: Stripe's well-known test tokens and what each of them does."""
+"""Payment methods: cards behind Stripe's test tokens, with customers or on their own."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
+from wattledger.sandbox import tokens, views
 from wattledger.sandbox.store import Store
-from wattledger.sandbox.wire import Obj, StripeError, invalid
+from wattledger.sandbox.tokens import TEST_CARDS, TestCard
+from wattledger.sandbox.wire import Obj, StripeError, invalid, merged
 
+__all__ = ["TEST_CARDS", "TestCard"]
 
-@dataclass(frozen=True, slots=True)
-class TestCard:
-    """A card behind a test token. ``code``/``decline_code`` say how a charge is declined."""
-
-    brand: str
-    number: str
-    funding: str = "credit"
-    code: str | None = None
-    decline_code: str | None = None
-    attaches: bool = True
-    needs_authentication: bool = False
-
-
-def _declining(number: str, decline_code: str, code: str = "card_declined") -> TestCard:
-    return TestCard("visa", number, code=code, decline_code=decline_code, attaches=False)
-
-
-TEST_CARDS = {
-    "pm_card_visa": TestCard("visa", "4242424242424242"),
-    "pm_card_visa_debit": TestCard("visa", "4000056655665556", "debit"),
-    "pm_card_mastercard": TestCard("mastercard", "5555555555554444"),
-    "pm_card_mastercard_debit": TestCard("mastercard", "5200828282828210", "debit"),
-    "pm_card_mastercard_prepaid": TestCard("mastercard", "5105105105105100", "prepaid"),
-    "pm_card_amex": TestCard("amex", "378282246310005"),
-    "pm_card_discover": TestCard("discover", "6011111111111117"),
-    "pm_card_diners": TestCard("diners", "3056930009020004"),
-    "pm_card_jcb": TestCard("jcb", "3566002020360505"),
-    "pm_card_unionpay": TestCard("unionpay", "6200000000000005"),
-    "pm_card_chargeDeclined": _declining("4000000000000002", "generic_decline"),
-    "pm_card_chargeDeclinedInsufficientFunds": _declining("4000000000009995", "insufficient_funds"),
-    "pm_card_chargeDeclinedLostCard": _declining("4000000000009987", "lost_card"),
-    "pm_card_chargeDeclinedStolenCard": _declining("4000000000009979", "stolen_card"),
-    "pm_card_chargeDeclinedFraudulent": _declining("4100000000000019", "fraudulent"),
-    "pm_card_chargeDeclinedExpiredCard": _declining(
-        "4000000000000069", "expired_card", "expired_card"
-    ),
-    "pm_card_chargeDeclinedIncorrectCvc": _declining(
-        "4000000000000127", "incorrect_cvc", "incorrect_cvc"
-    ),
-    "pm_card_chargeDeclinedProcessingError": _declining(
-        "4000000000000119", "processing_error", "processing_error"
-    ),
-    # The card that can be saved and is declined only when it is charged.
-    "pm_card_chargeCustomerFail": TestCard(
-        "visa", "4000000000000341", code="card_declined", decline_code="generic_decline"
-    ),
-    "pm_card_authenticationRequired": TestCard(
-        "visa", "4000002760003184", needs_authentication=True
-    ),
-}
 _MESSAGES = {
     "insufficient_funds": "Your card has insufficient funds.",
     "expired_card": "Your card has expired.",
@@ -67,6 +19,10 @@ _MESSAGES = {
     "authentication_required": (
         "Your card was declined. This transaction requires authentication."
     ),
+    "card_velocity_exceeded": (
+        "Your card was declined for making repeated attempts too frequently or exceeding its "
+        "amount limit."
+    ),
 }
 
 
@@ -74,48 +30,57 @@ def decline_message(decline_code: str | None) -> str:
     return _MESSAGES.get(decline_code or "", "Your card was declined.")
 
 
-def create_customer(store: Store, _: Obj, p: Obj) -> Obj:
-    method = method_for(store, p["payment_method"]) if p.get("payment_method") else None
-    if method:
-        _refuse_declining(store, method)
-    customer = store.add(
-        {
-            "id": store.new_id("cus"),
-            "object": "customer",
-            "address": p.get("address") or None,
-            "balance": 0,
-            "created": store.now_s,
-            "currency": None,
-            "default_source": None,
-            "delinquent": False,
-            "description": p.get("description"),
-            "discount": None,
-            "email": p.get("email"),
-            "invoice_prefix": None,
-            "invoice_settings": {
-                "custom_fields": None,
-                "default_payment_method": None,
-                "footer": None,
-                "rendering_options": None,
-            },
-            "livemode": False,
-            "metadata": p.get("metadata") or {},
-            "name": p.get("name"),
-            "phone": p.get("phone"),
-            "preferred_locales": p.get("preferred_locales", []),
-            "shipping": p.get("shipping") or None,
-            "tax_exempt": p.get("tax_exempt") or "none",
-            "test_clock": None,
-        }
-    )
-    store.emit("customer.created", customer)
-    if method:
-        attach(store, {"id": method["id"]}, {"customer": customer["id"]})
-    return customer
+def create(store: Store, _: Obj, p: Obj) -> Obj:
+    """POST /v1/payment_methods: a card by its ``tok_…`` or its (test) number."""
+    if p.get("type") != "card":
+        raise invalid("The sandbox creates payment methods of type card.", "type")
+    given = p.get("card") or {}
+    name = given.get("token") or given.get("number") or ""
+    if tokens.token_of(name) is None:
+        raise StripeError(
+            402,
+            type="card_error",
+            code="card_declined",
+            decline_code="test_mode_live_card",
+            message="Your card was declined. Your request was in test mode, but used a non test "
+            "card. For a list of valid test cards, visit: https://stripe.com/docs/testing.",
+        )
+    method = method_for(store, name)
+    method["billing_details"] |= p.get("billing_details") or {}
+    method["metadata"] = merged({}, p.get("metadata"))
+    return method
 
 
-def retrieve_method(store: Store, path: Obj, _: Obj) -> Obj:
+def retrieve(store: Store, path: Obj, _: Obj) -> Obj:
     return method_for(store, path["id"])
+
+
+def update(store: Store, path: Obj, p: Obj) -> Obj:
+    """Billing details, metadata, the expiry: only once the card is with a customer."""
+    method = store.get("payment_method", path["id"])
+    if method["customer"] is None:
+        raise invalid(
+            "You must save this PaymentMethod to a customer before you can update it.",
+            "payment_method",
+        )
+    method["billing_details"] |= p.get("billing_details") or {}
+    method["metadata"] = merged(method["metadata"], p.get("metadata"))
+    method["card"] |= {
+        key: value for key, value in (p.get("card") or {}).items() if key.startswith("exp_")
+    }
+    store.emit("payment_method.updated", method)
+    return method
+
+
+def listed(store: Store, path: Obj, p: Obj) -> Obj:
+    """Those of one customer: by the path, or by the parameter, which Stripe asks for."""
+    customer_id = path.get("id") or p.get("customer")
+    if customer_id:
+        store.get("customer", customer_id, "customer")
+        p = {**p, "customer": customer_id}
+    rows = reversed(store.tables["payment_method"].values())
+    url = f"/v1/customers/{path['id']}/payment_methods" if path else "/v1/payment_methods"
+    return views.page(store, (row for row in rows if row["customer"]), p, url)
 
 
 def attach(store: Store, path: Obj, p: Obj) -> Obj:
@@ -124,7 +89,7 @@ def attach(store: Store, path: Obj, p: Obj) -> Obj:
         raise invalid("Missing required param: customer.", "customer", "parameter_missing")
     customer = store.get("customer", p["customer"], "customer")
     method = method_for(store, path["id"])
-    _refuse_declining(store, method)
+    refuse_declining(store, method)
     if method["customer"] not in (None, customer["id"]):
         raise invalid("The payment method is already attached to another customer.")
     refuse_used_up(store, method)
@@ -133,7 +98,26 @@ def attach(store: Store, path: Obj, p: Obj) -> Obj:
     return method
 
 
-def _refuse_declining(store: Store, method: Obj) -> None:
+def detach(store: Store, path: Obj, _: Obj) -> Obj:
+    """Take the card from its customer: for good."""
+    method = store.get("payment_method", path["id"], "payment_method")
+    if method["customer"] is None:
+        raise invalid(
+            "The payment method you provided is not attached to a customer so detachment is "
+            "impossible.",
+            "payment_method",
+        )
+    let_go(store, method)
+    return method
+
+
+def let_go(store: Store, method: Obj) -> None:
+    method["customer"] = None
+    store.used_cards.add(method["id"])
+    store.emit("payment_method.detached", method)
+
+
+def refuse_declining(store: Store, method: Obj) -> None:
     card = card_of(store, method)
     if not card.attaches:
         raise StripeError(
@@ -146,11 +130,13 @@ def _refuse_declining(store: Store, method: Obj) -> None:
 
 
 def refuse_used_up(store: Store, method: Obj) -> None:
-    """A card charged without a customer can't be used again: Stripe's rule."""
+    """A card charged without a customer, or detached, can't be used again: Stripe's rule."""
     if method["id"] in store.used_cards and method["customer"] is None:
         raise invalid(
             "The provided PaymentMethod was previously used with a PaymentIntent without "
-            "Customer attachment, and may not be used again.",
+            "Customer attachment, shared with a connected account without Customer attachment, "
+            "or was detached from a Customer. It may not be used again. To use a PaymentMethod "
+            "multiple times, you must attach it to a Customer first.",
             "payment_method",
         )
 
@@ -161,40 +147,83 @@ def card_of(store: Store, method: Obj) -> TestCard:
 
 def method_for(store: Store, token_or_id: str, param: str = "payment_method") -> Obj:
     """The PaymentMethod; a test token becomes a new one each time it is named, as at Stripe."""
-    card = TEST_CARDS.get(token_or_id)
-    if card is None:
+    token = tokens.token_of(token_or_id)
+    if token is None:
         return store.get("payment_method", token_or_id, param)
+    return new_method(store, token)
+
+
+def new_method(store: Store, token: str) -> Obj:
+    """A payment method of type card for the card behind ``token``."""
+    card = TEST_CARDS[token]
     method = store.add(
         {
-            "id": store.new_id("pm"),
-            "object": "payment_method",
-            "allow_redisplay": "unspecified",
-            "billing_details": billing_details(),
+            **_frame(store, "card"),
             "card": {
                 "brand": card.brand,
-                "checks": card_checks(),
-                "country": "US",
+                "checks": card_checks(card),
+                "country": card.country,
                 "display_brand": _display_brand(card.brand),
                 "exp_month": 11,
                 "exp_year": store.clock.now().year + 1,
                 "fingerprint": fingerprint(card),
                 "funding": card.funding,
                 "generated_from": None,
-                "last4": card.number[-4:],
+                "last4": card.last4,
                 "networks": {"available": [card.brand], "preferred": None},
                 "regulated_status": "unregulated",
-                "three_d_secure_usage": {"supported": True},
+                "three_d_secure_usage": {"supported": card.authentication != "never"},
                 "wallet": None,
             },
-            "created": store.now_s,
-            "customer": None,
-            "livemode": False,
-            "metadata": {},
-            "type": "card",
         }
     )
-    store.cards[method["id"]] = token_or_id
+    store.cards[method["id"]] = token
     return method
+
+
+def new_presented(store: Store, details: Obj) -> Obj:
+    """The payment method of a card that was held to a reader; it can't be charged again."""
+    kept = (
+        "brand",
+        "brand_product",
+        "cardholder_name",
+        "country",
+        "exp_month",
+        "exp_year",
+        "fingerprint",
+        "funding",
+        "issuer",
+        "last4",
+        "offline",
+        "preferred_locales",
+        "read_method",
+        "wallet",
+    )
+    method = store.add(
+        {
+            **_frame(store, "card_present"),
+            "card_present": {
+                **{key: details[key] for key in kept},
+                "networks": {"available": [details["brand"]], "preferred": None},
+            },
+        }
+    )
+    store.used_cards.add(method["id"])
+    return method
+
+
+def _frame(store: Store, kind: str) -> Obj:
+    return {
+        "id": store.new_id("pm"),
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": billing_details(),
+        "created": store.now_s,
+        "customer": None,
+        "livemode": False,
+        "metadata": {},
+        "type": kind,
+    }
 
 
 def billing_details() -> Obj:
@@ -202,12 +231,13 @@ def billing_details() -> Obj:
     return {"address": address, "email": None, "name": None, "phone": None, "tax_id": None}
 
 
-def card_checks() -> Obj:
-    return {
+def card_checks(card: TestCard | None = None) -> Obj:
+    checks: Obj = {
         "address_line1_check": None,
         "address_postal_code_check": None,
         "cvc_check": "pass",
     }
+    return checks | dict.fromkeys(card.fails_checks if card else (), "fail")
 
 
 def fingerprint(card: TestCard) -> str:

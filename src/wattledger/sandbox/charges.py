@@ -2,149 +2,234 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass, field
 
-from wattledger.sandbox import cards
-from wattledger.sandbox.cards import TestCard
+from wattledger.sandbox import cards, features
+from wattledger.sandbox.habits import Habits
 from wattledger.sandbox.store import Store
+from wattledger.sandbox.tokens import TestCard
 from wattledger.sandbox.wire import Obj
 
-_DAY_S = 86_400
-_WINDOW_S = int(timedelta(days=7).total_seconds())
-_VISA_OFF_SESSION_S = int(timedelta(days=4, hours=18).total_seconds())
-_EXTENDED_S = {
-    "visa": int(timedelta(days=29, hours=18).total_seconds()),
-    "mastercard": 30 * _DAY_S,
-}
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How a card is asked: by whom, for how much, to hold it or to take it."""
+
+    off_session: bool = False
+    held: bool = False
+    approved_minor: int | None = None
+    """What the issuer approved; None: all of it."""
+    authenticated: bool = False
+    asked: Obj = field(default_factory=dict)
 
 
-def new_charge(store: Store, intent: Obj, method: Obj, *, off_session: bool, held: bool) -> Obj:
-    """A successful, uncaptured charge of the whole amount."""
+def new_charge(store: Store, habits: Habits, intent: Obj, method: Obj, attempt: Attempt) -> Obj:
+    """A successful, uncaptured charge of what was approved."""
     card = cards.card_of(store, method)
-    return store.add(
-        {
-            "id": store.new_id("ch"),
-            "object": "charge",
-            "amount": intent["amount"],
-            "amount_captured": 0,
-            "amount_refunded": 0,
-            "application": None,
-            "application_fee": None,
-            "application_fee_amount": None,
-            "balance_transaction": None,
-            "billing_details": method["billing_details"],
-            "calculated_statement_descriptor": intent["statement_descriptor"] or "WATTLEDGER SBX",
-            "captured": False,
-            "created": store.now_s,
-            "currency": intent["currency"],
-            "customer": intent["customer"],
-            "description": intent["description"],
-            "disputed": False,
-            "failure_balance_transaction": None,
-            "failure_code": None,
-            "failure_message": None,
-            "fraud_details": {},
-            "livemode": False,
-            "metadata": dict(intent["metadata"]),
-            "on_behalf_of": None,
-            "outcome": _approved(),
-            "paid": True,
-            "payment_intent": intent["id"],
-            "payment_method": method["id"],
-            "payment_method_details": {
-                "card": _card_details(store, intent, card, off_session=off_session, held=held),
-                "type": "card",
-            },
-            "radar_options": {},
-            "receipt_email": intent["receipt_email"],
-            "receipt_number": None,
-            "receipt_url": None,
-            "refunded": False,
-            "review": None,
-            "shipping": intent["shipping"],
-            "source": None,
-            "source_transfer": None,
-            "statement_descriptor": intent["statement_descriptor"],
-            "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
-            "status": "succeeded",
-            "transfer_data": None,
-            "transfer_group": intent["transfer_group"],
-        }
-    )
+    charge = _frame(store, intent, method, card)
+    charge["payment_method_details"] = {
+        "card": _card_details(store, habits, intent, card, attempt),
+        "type": "card",
+    }
+    if attempt.approved_minor is not None:
+        charge["amount"] = attempt.approved_minor
+    return store.add(charge)
 
 
-def _approved() -> Obj:
+def new_present_charge(store: Store, intent: Obj, method: Obj, card: TestCard, facts: Obj) -> Obj:
+    """A successful, uncaptured charge of a card held to a reader, which said ``facts``."""
+    charge = _frame(store, intent, method, card)
+    charge["payment_method_details"] = {"card_present": facts, "type": "card_present"}
+    return store.add(charge)
+
+
+def details(charge: Obj) -> Obj:
+    """What the charge says of its card, online or at a reader."""
+    inner: Obj = charge["payment_method_details"][charge["payment_method_details"]["type"]]
+    return inner
+
+
+def _frame(store: Store, intent: Obj, method: Obj, card: TestCard) -> Obj:
+    return {
+        "id": store.new_id("ch"),
+        "object": "charge",
+        "amount": intent["amount"],
+        "amount_captured": 0,
+        "amount_refunded": 0,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "balance_transaction": None,
+        "billing_details": method["billing_details"],
+        "calculated_statement_descriptor": intent["statement_descriptor"] or "WATTLEDGER SBX",
+        "captured": False,
+        "created": store.now_s,
+        "currency": intent["currency"],
+        "customer": intent["customer"],
+        "description": intent["description"],
+        "disputed": False,
+        "failure_balance_transaction": None,
+        "failure_code": None,
+        "failure_message": None,
+        "fraud_details": {},
+        "livemode": False,
+        "metadata": dict(intent["metadata"]),
+        "on_behalf_of": None,
+        "outcome": _approved(card),
+        "paid": True,
+        "payment_intent": intent["id"],
+        "payment_method": method["id"],
+        "radar_options": {},
+        "receipt_email": intent["receipt_email"],
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": False,
+        "review": None,
+        "shipping": intent["shipping"],
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": intent["statement_descriptor"],
+        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
+        "status": "succeeded",
+        "transfer_data": None,
+        "transfer_group": intent["transfer_group"],
+    }
+
+
+def _approved(card: TestCard) -> Obj:
+    scores = {"normal": 20, "elevated": 66, "highest": 90}
     return {
         "advice_code": None,
         "network_advice_code": None,
         "network_decline_code": None,
         "network_status": "approved_by_network",
         "reason": None,
-        "risk_level": "normal",
-        "risk_score": 20,
+        "risk_level": card.risk,
+        "risk_score": scores[card.risk],
         "seller_message": "Payment complete.",
         "type": "authorized",
     }
 
 
 def _card_details(
-    store: Store, intent: Obj, card: TestCard, *, off_session: bool, held: bool
+    store: Store, habits: Habits, intent: Obj, card: TestCard, attempt: Attempt
 ) -> Obj:
-    asked = intent["payment_method_options"].get("card", {})
-    extended_s = None
-    # Extended windows are for payments the cardholder initiates.
-    if asked.get("request_extended_authorization") == "if_available" and not off_session:
-        extended_s = _EXTENDED_S.get(card.brand)
-    window_s = _VISA_OFF_SESSION_S if off_session and card.brand == "visa" else _WINDOW_S
-    details: Obj = {
-        "amount_authorized": intent["amount"],
-        "authorization_code": f"{int(intent['id'].rsplit('_', 1)[1]) % 1_000_000:06d}",
+    asked_minor = intent["amount"]
+    approved_minor = asked_minor if attempt.approved_minor is None else attempt.approved_minor
+    partial = features.partial(habits, card, attempt.asked)
+    # The networks forbid to take more than a hold that was itself less than asked.
+    wished = attempt.asked
+    if approved_minor < asked_minor:
+        wished = {**wished, "request_overcapture": "never"}
+    can = features.online(habits, card, approved_minor, wished, off_session=attempt.off_session)
+    window_s = can.pop("window_s")
+    facts: Obj = {
+        "amount_authorized": approved_minor,
+        "authorization_code": authorization_code(intent),
         "brand": card.brand,
-        "checks": cards.card_checks(),
-        "country": "US",
+        "checks": cards.card_checks(card),
+        "country": card.country,
         "exp_month": 11,
         "exp_year": store.clock.now().year + 1,
-        "extended_authorization": {"status": "enabled" if extended_s else "disabled"},
         "fingerprint": cards.fingerprint(card),
         "funding": card.funding,
-        "incremental_authorization": {"status": "unavailable"},
         "installments": None,
-        "last4": card.number[-4:],
+        "last4": card.last4,
         "mandate": None,
-        "multicapture": {"status": "unavailable"},
         "network": card.brand,
         "network_token": {"used": False},
-        "network_transaction_id": "1000000000" + intent["id"].rpartition("_")[2],
-        "overcapture": {
-            "maximum_amount_capturable": intent["amount"],
-            "status": "unavailable",
-        },
+        "network_transaction_id": network_transaction_id(intent),
         "regulated_status": "unregulated",
-        "three_d_secure": None,
+        "three_d_secure": _three_d_secure() if attempt.authenticated else None,
         "wallet": None,
+        **can,
     }
-    if held:
-        details["capture_before"] = store.now_s + (extended_s or window_s)
-    return details
+    if "request_partial_authorization" in attempt.asked:  # a preview: no field for others
+        facts |= {
+            "amount_requested": asked_minor,
+            "partial_authorization": {
+                "status": _partial_status(partial, approved_minor, asked_minor)
+            },
+        }
+    if attempt.held:
+        facts["capture_before"] = store.now_s + window_s
+    return facts
 
 
-def fail(charge: Obj, code: str, decline_code: str) -> None:
-    """The network declined: no money was held."""
+def _partial_status(requested: bool, approved_minor: int, asked_minor: int) -> str:
+    if not requested:
+        return "not_requested"
+    return "partially_authorized" if approved_minor < asked_minor else "fully_authorized"
+
+
+def _three_d_secure() -> Obj:
+    return {
+        "authentication_flow": "challenge",
+        "electronic_commerce_indicator": "05",
+        "exemption_indicator": None,
+        "result": "authenticated",
+        "result_reason": None,
+        "transaction_id": None,
+        "version": "2.2.0",
+    }
+
+
+def authorization_code(intent: Obj) -> str:
+    """Six digits of the issuer's, the same in every run."""
+    return f"{int(intent['id'].rsplit('_', 1)[1]) % 1_000_000:06d}"
+
+
+def network_transaction_id(intent: Obj) -> str:
+    return "1000000000" + str(intent["id"].rpartition("_")[2])
+
+
+def grow(charge: Obj, total_minor: int, asked_minor: int, *, partial: bool) -> None:
+    """The hold now stands at ``total_minor``; its window stays what it was."""
+    facts = details(charge)
+    charge["amount"] = total_minor
+    facts["amount_authorized"] = total_minor
+    if charge["payment_method_details"]["type"] != "card":
+        return
+    if partial:
+        facts |= {
+            "amount_requested": asked_minor,
+            "partial_authorization": {"status": _partial_status(True, total_minor, asked_minor)},
+        }
+    facts["overcapture"] = features.overcapture(
+        total_minor, available=facts["overcapture"]["status"] == "available"
+    )
+
+
+def fail(charge: Obj, code: str, decline_code: str, *, blocked: bool = False) -> None:
+    """The network declined, or Radar never asked it: no money was held."""
     charge |= {
         "status": "failed",
         "paid": False,
         "failure_code": code,
         "failure_message": cards.decline_message(decline_code),
     }
-    charge["outcome"] |= {
-        "network_advice_code": None,
-        "network_decline_code": "05",
-        "network_status": "declined_by_network",
-        "reason": decline_code,
-        "seller_message": "The bank did not approve this payment.",
-        "type": "issuer_declined",
-    }
-    charge["payment_method_details"]["card"].pop("capture_before", None)
+    if blocked:
+        charge["outcome"] |= {
+            "network_status": "not_sent_to_network",
+            "reason": "highest_risk_level",
+            "seller_message": "Stripe blocked this payment as too risky.",
+            "type": "blocked",
+        }
+    else:
+        charge["outcome"] |= {
+            "network_decline_code": "05",
+            "network_status": "declined_by_network",
+            "reason": decline_code,
+            "seller_message": "The bank did not approve this payment.",
+            "type": "issuer_declined",
+        }
+    facts = details(charge)
+    facts["amount_authorized"] = None
+    facts.pop("capture_before", None)
+    if "partial_authorization" in facts and facts["partial_authorization"]["status"] != (
+        "not_requested"
+    ):
+        facts["partial_authorization"]["status"] = "declined"
 
 
 def release(charge: Obj) -> None:

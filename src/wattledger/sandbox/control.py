@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -19,6 +19,7 @@ from wattledger.sandbox.balance import Balance
 from wattledger.sandbox.events import Deliveries
 from wattledger.sandbox.faults import Faults
 from wattledger.sandbox.gateway import Gateway
+from wattledger.sandbox.webhooks import Endpoints
 from wattledger.sandbox.wire import StripeError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -28,9 +29,16 @@ class Control:
     """The endpoints under ``/_sim``."""
 
     def __init__(
-        self, gateway: Gateway, balance: Balance, deliveries: Deliveries, faults: Faults
+        self,
+        gateway: Gateway,
+        balance: Balance,
+        deliveries: Deliveries,
+        endpoints: Endpoints,
+        faults: Faults,
     ) -> None:
         self._gateway = gateway
+        self._endpoints = endpoints
+        self._habits = balance.habits
         self._store = gateway.store
         self._balance = balance
         self._deliveries = deliveries
@@ -38,11 +46,12 @@ class Control:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/_sim/clock", _guarded(self._clock), methods=["GET", "POST"]),
-            Route("/_sim/faults", _guarded(self._fault), methods=["GET", "POST", "DELETE"]),
-            Route("/_sim/webhook", _guarded(self._webhook), methods=["POST"]),
-            Route("/_sim/payouts/{id}/fail", _guarded(self._fail_payout), methods=["POST"]),
+            Route("/_sim/clock", guarded(self._clock), methods=["GET", "POST"]),
+            Route("/_sim/faults", guarded(self._fault), methods=["GET", "POST", "DELETE"]),
+            Route("/_sim/webhook", guarded(self._webhook), methods=["POST"]),
+            Route("/_sim/account", guarded(self._account), methods=["GET", "POST"]),
             Route("/_sim/state", self._state),
+            Route("/_sim/report", self._report),
             Route("/_sim/requests", self._requests),
         ]
 
@@ -50,7 +59,7 @@ class Control:
         """Move on to ``now``, do what falls due, deliver every webhook, then answer."""
         delivered = 0
         if request.method == "POST":
-            text = str((await _json(request)).get("now"))
+            text = str((await json_body(request)).get("now"))
             try:
                 self._store.advance(require_utc(datetime.fromisoformat(text)))
             except ValueError as error:
@@ -62,43 +71,31 @@ class Control:
 
     async def _fault(self, request: Request) -> Response:
         if request.method == "POST":
-            self._faults.order(await _json(request))
+            self._faults.order(await json_body(request))
         if request.method == "DELETE":
             self._faults.clear()
         return JSONResponse({"pending": self._faults.pending()})
 
     async def _webhook(self, request: Request) -> Response:
-        """Where events go from now on; null: nowhere."""
-        url = (await _json(request)).get("url")
+        """Where the endpoint given at the start is from now on; null: nowhere."""
+        url = (await json_body(request)).get("url")
         if url is not None and not isinstance(url, str):
             raise BadInput("$.url", url, "a URL or null")
-        self._deliveries.url = url
+        self._endpoints.given.url = url
         return JSONResponse({"url": url})
 
-    async def _fail_payout(self, request: Request) -> Response:
-        """The bank sends a payout back, at the present time of the clock."""
-        payout_id = request.path_params["id"]
-        try:
-            payout = self._balance.fail_payout(payout_id)
-        except StripeError as error:
-            raise BadInput("$.id", payout_id, f"a payout that can fail ({error})") from None
-        return JSONResponse({"id": payout["id"], "status": payout["status"]})
+    async def _account(self, request: Request) -> Response:
+        """The settings of the account; POST changes those named."""
+        wanted = await json_body(request) if request.method == "POST" else {}
+        return JSONResponse(self._habits.change(wanted))
 
     async def _state(self, _: Request) -> Response:
-        balance = self._balance
-        currencies = sorted({*balance.pending_minor, *balance.available_minor})
         return JSONResponse(
             {
                 "now": utc_text(self._store.clock.now()),
                 "counts": {kind: len(rows) for kind, rows in self._store.tables.items()},
-                "balance": {
-                    currency: {
-                        "pending_minor": balance.pending_minor.get(currency, 0),
-                        "available_minor": balance.available_minor.get(currency, 0),
-                    }
-                    for currency in currencies
-                },
-                "totals": self._totals(),
+                "balance": self._balances(),
+                "totals": self._balance.totals(),
                 "webhooks": {
                     "pending": self._deliveries.pending,
                     "delivered": self._deliveries.delivered,
@@ -108,24 +105,37 @@ class Control:
             }
         )
 
-    def _totals(self) -> dict[str, dict[str, int]]:
-        """Per currency: captured − refunded − fees == balance + paid out."""
-        totals: defaultdict[str, dict[str, int]] = defaultdict(
-            lambda: dict.fromkeys(
-                ("captured_minor", "refunded_minor", "fees_minor", "paid_out_minor"), 0
-            )
+    def _balances(self) -> dict[str, dict[str, int]]:
+        balance = self._balance
+        return {
+            currency: {
+                "pending_minor": balance.pending_minor.get(currency, 0),
+                "available_minor": balance.available_minor.get(currency, 0),
+            }
+            for currency in sorted({*balance.pending_minor, *balance.available_minor})
+        }
+
+    async def _report(self, _: Request) -> Response:
+        """What an account that takes it in must come to: by currency, and by kind and status."""
+        statuses = {
+            kind: dict(Counter(row["status"] for row in self._store.tables[kind].values()))
+            for kind in ("payment_intent", "charge", "refund", "dispute", "payout")
+        }
+        # A release of what was not captured looks like a refund, and is none.
+        releases = sum(
+            entry["reporting_category"] == "partial_capture_reversal"
+            for entry in self._store.tables["balance_transaction"].values()
         )
-        for entry in self._store.tables["balance_transaction"].values():
-            of_currency = totals[entry["currency"]]
-            of_currency["fees_minor"] += entry["fee"]
-            category = entry["reporting_category"]
-            if category in ("charge", "partial_capture_reversal"):
-                of_currency["captured_minor"] += entry["amount"]
-            elif category == "refund":
-                of_currency["refunded_minor"] -= entry["amount"]
-            elif category in ("payout", "payout_reversal"):
-                of_currency["paid_out_minor"] -= entry["amount"]
-        return dict(totals)
+        return JSONResponse(
+            {
+                "now": utc_text(self._store.clock.now()),
+                "totals": self._balance.totals(),
+                "balance": self._balances(),
+                "statuses": statuses,
+                "releases": releases,
+                "fraud_warnings": len(self._store.tables["radar.early_fraud_warning"]),
+            }
+        )
 
     async def _requests(self, request: Request) -> Response:
         """The log, oldest first; ``path`` (a pattern) and ``method`` narrow it."""
@@ -140,7 +150,7 @@ class Control:
         )
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def json_body(request: Request) -> dict[str, Any]:
     body = await request.body()
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
@@ -148,11 +158,13 @@ async def _json(request: Request) -> dict[str, Any]:
         raise BadInput("$", body[:80], f"a JSON object ({error})") from None
 
 
-def _guarded(endpoint: Endpoint) -> Endpoint:
+def guarded(endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
         except BadInput as error:
             return JSONResponse({"error": str(error)}, 400)
+        except StripeError as error:  # what the API would refuse is refused here, too
+            return JSONResponse({"error": error.error["message"]}, 400)
 
     return answer

@@ -12,6 +12,8 @@ import httpx
 
 from wattledger.sandbox.faults import Faults
 from wattledger.sandbox.store import Store
+from wattledger.sandbox.webhooks import Endpoint, Endpoints
+from wattledger.sandbox.wire import Obj
 
 _TRIES = 8
 _FIRST_PAUSE_S = 0.02
@@ -26,20 +28,20 @@ def signature(secret: str, body: bytes, at_s: int) -> str:
 
 
 class Deliveries:
-    """Empties the store's outbox to one endpoint; without a URL events are only recorded.
+    """Empties the store's outbox to the endpoints; without any, events are only recorded.
 
-    A delivery is repeated until it is answered with 2xx, at most eight times, and the next
-    one waits for it: order holds unless a fault was ordered.
+    A delivery is repeated until it is answered with 2xx, at most eight times with a growing
+    pause of the machine's time, and the next event waits for it: order holds unless a fault
+    was ordered.
     """
 
-    def __init__(self, store: Store, faults: Faults, url: str | None, secret: str) -> None:
-        self.url = url
+    def __init__(self, store: Store, faults: Faults, endpoints: Endpoints) -> None:
         self.delivered = 0
         self.failed = 0
         self.dropped = 0
         self._store = store
         self._faults = faults
-        self._secret = secret
+        self._endpoints = endpoints
         self._held: list[tuple[str, bytes]] = []
         self._busy = False
         self._work = asyncio.Event()
@@ -93,6 +95,8 @@ class Deliveries:
     async def _next(self, client: httpx.AsyncClient) -> None:
         event_id, body = self._store.outbox.popleft()
         event = self._store.tables["event"][event_id]
+        if next(self._endpoints.for_event(event["type"]), None) is None:
+            return  # nobody is told of it
         fault = self._faults.for_webhook(event["type"])
         if fault == "reorder" and self._reorder:
             self._held.append((event_id, body))
@@ -102,30 +106,34 @@ class Deliveries:
             event["pending_webhooks"] = 0
             return
         for _ in range(2 if fault == "duplicate" else 1):
-            await self._deliver(client, event, body)
+            await self._send(client, event, body)
         while self._held:
             held_id, held_body = self._held.pop(0)
-            await self._deliver(client, self._store.tables["event"][held_id], held_body)
+            await self._send(client, self._store.tables["event"][held_id], held_body)
 
-    async def _deliver(
-        self, client: httpx.AsyncClient, event: dict[str, object], body: bytes
-    ) -> None:
-        if self.url is None:
-            return
+    async def _send(self, client: httpx.AsyncClient, event: Obj, body: bytes) -> None:
+        """To every endpoint that wants it, at the same time."""
+        wanting = list(self._endpoints.for_event(event["type"]))
+        sent = await asyncio.gather(*(self._deliver(client, to, body) for to in wanting))
+        event["pending_webhooks"] = min(event["pending_webhooks"], sent.count(False))
+
+    async def _deliver(self, client: httpx.AsyncClient, to: Endpoint, body: bytes) -> bool:
+        assert to.url is not None
+        url, body = to.url, to.rendered(body)
         pause_s = _FIRST_PAUSE_S
         for last in [False] * (_TRIES - 1) + [True]:
             headers = {
                 "content-type": "application/json; charset=utf-8",
-                "stripe-signature": signature(self._secret, body, int(time.time())),
+                "stripe-signature": signature(to.secret, body, int(time.time())),
                 "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
             }
             with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
-                answer = await client.post(self.url, content=body, headers=headers)
+                answer = await client.post(url, content=body, headers=headers)
                 if answer.is_success:
                     self.delivered += 1
-                    event["pending_webhooks"] = 0
-                    return
+                    return True
             if not last:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         self.failed += 1
+        return False

@@ -3,13 +3,16 @@
 ``before`` means nothing happened, ``after`` that everything happened and only the answer
 is wrong or missing; ``500_stored`` is a 500 without effect that is kept under its key, so that
 asking again under that key gets it again. Faults are used up in the order they were ordered.
+With a ``probability`` a fault happens to that share of the matches, drawn from its ``seed``:
+the same requests meet the same faults.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from random import Random
 from typing import Any
 
 from starlette.requests import Request
@@ -31,18 +34,35 @@ REQUEST_KINDS = frozenset(
         "slow_ms",
     }
 )
+_FOREVER = 10**9
 WEBHOOK_KINDS = frozenset({"duplicate", "reorder", "drop"})
 
 
 @dataclass(slots=True)
 class Fault:
-    """``kind`` happens to ``times`` matches after the first ``skip``."""
+    """``kind`` happens to ``times`` matches after the first ``skip``; or by chance, for ever."""
 
     kind: str
     match: str
     times: int = 1
     skip: int = 0
     wait_ms: int = 0
+    probability: float | None = None
+    seed: int = 0
+    _dice: Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._dice = Random(self.seed)
+
+    def strikes(self) -> bool:
+        """Whether this match meets it. Each match takes one draw, hit or not."""
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.probability is not None and self._dice.random() >= self.probability:
+            return False
+        self.times -= 1
+        return True
 
 
 class Faults:
@@ -54,14 +74,20 @@ class Faults:
 
     def order(self, spec: dict[str, Any]) -> Fault:
         """Take a fault as ``POST /_sim/faults`` describes it; BadInput when it can't be one."""
-        times, skip = spec.get("times", 1), spec.get("skip", 0)
+        chance = _chance(spec)
+        # What happens by chance goes on until it is cleared, unless a number is given.
+        times, skip = spec.get("times", 1 if chance is None else _FOREVER), spec.get("skip", 0)
+        seed = spec.get("seed", 0)
         if not (isinstance(times, int) and isinstance(skip, int) and times > 0 and skip >= 0):
             raise BadInput("$.times", [times, skip], "times of at least 1, skip of at least 0")
+        if not isinstance(seed, int):
+            raise BadInput("$.seed", seed, "a whole number")
         if "webhooks" in spec:
             kind = spec["webhooks"]
             if kind not in WEBHOOK_KINDS:
                 raise BadInput("$.webhooks", kind, f"one of {sorted(WEBHOOK_KINDS)}")
-            fault = Fault(kind, spec.get("match", "*"), times, skip)
+            events = str(spec.get("match", "*"))
+            fault = Fault(kind, events, times, skip, probability=chance, seed=seed)
             self._webhooks.append(fault)
             return fault
         kind, _, wait_ms = str(spec.get("kind")).partition(":")
@@ -72,7 +98,7 @@ class Faults:
         match = spec.get("match")
         if not isinstance(match, str):
             raise BadInput("$.match", match, "a pattern such as POST /v1/payment_intents/*/capture")
-        fault = Fault(kind, match, times, skip, int(wait_ms or 0))
+        fault = Fault(kind, match, times, skip, int(wait_ms or 0), chance, seed)
         self._requests.append(fault)
         return fault
 
@@ -82,7 +108,14 @@ class Faults:
 
     def pending(self) -> list[dict[str, Any]]:
         return [
-            {"on": on, "kind": f.kind, "match": f.match, "times": f.times, "skip": f.skip}
+            {
+                "on": on,
+                "kind": f.kind,
+                "match": f.match,
+                "times": f.times,
+                "skip": f.skip,
+                "probability": f.probability,
+            }
             for on, faults in (("requests", self._requests), ("webhooks", self._webhooks))
             for f in faults
         ]
@@ -97,14 +130,21 @@ class Faults:
         return fault.kind if fault else None
 
 
+def _chance(spec: dict[str, Any]) -> float | None:
+    chance = spec.get("probability")
+    if chance is None:
+        return None
+    if not isinstance(chance, int | float) or not 0 < chance <= 1:
+        raise BadInput("$.probability", chance, "above 0, at most 1")
+    return float(chance)
+
+
 def _take(faults: list[Fault], subject: str) -> Fault | None:
     for fault in faults:
         if not fnmatchcase(subject, fault.match):
             continue
-        if fault.skip:
-            fault.skip -= 1
+        if not fault.strikes():
             continue
-        fault.times -= 1
         if not fault.times:
             faults.remove(fault)
         return fault

@@ -24,6 +24,10 @@ _KEY = re.compile(r"[^\[\]]+")
 _INTEGER = re.compile(r"-?\d{1,15}")
 # Options of the client itself: RequestOptions is the base of every declaration.
 _CLIENT_OPTIONS = frozenset(RequestOptions.__annotations__)
+# Documented parameters that no declaration has yet, and their values.
+_PREVIEW = {
+    "payment_method_options[card][request_partial_authorization]": ("if_available", "never"),
+}
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -51,9 +55,23 @@ def nested(flat: list[tuple[str, str]]) -> Obj:
     return tree
 
 
-def checked(declared: type, flat: list[tuple[str, str]]) -> Obj:
-    """The parameters in their types; StripeError 400 for the first that ``declared`` forbids."""
-    return _object(declared, nested(flat), "")
+def checked(declared: type, flat: list[tuple[str, str]], *, preview: bool = False) -> Obj:
+    """The parameters in their types; StripeError 400 for the first that ``declared`` forbids.
+
+    With ``preview`` (a preview version of the API) what the SDK doesn't declare yet is taken
+    out first, checked by its own rule and put back.
+    """
+    early = [pair for pair in flat if preview and pair[0] in _PREVIEW]
+    values = _object(declared, nested([pair for pair in flat if pair not in early]), "")
+    for name, value in early:
+        if value not in _PREVIEW[name]:
+            raise invalid(f"Invalid {name}: must be one of {', '.join(_PREVIEW[name])}", name)
+        node = values
+        *path, last = _KEY.findall(name)
+        for step in path:
+            node = node.setdefault(step, {})
+        node[last] = value
+    return values
 
 
 @functools.cache

@@ -42,7 +42,7 @@ class Inbox:
             data = payload["data"]
             if payload["type"] == "session.billed":
                 total_minor[data["currency"]] += data["total_minor"]
-            elif payload["type"] == "session.adjusted":
+            elif payload["type"] in ("session.adjusted", "session.refunded"):
                 total_minor[data["currency"]] += data["change"]["total_minor"]
         return {
             "received": len(self.bodies),

@@ -14,6 +14,8 @@ _COMPARE = {
     "lt": lambda value, bound: value < bound,
     "lte": lambda value, bound: value <= bound,
 }
+# References that come with time: they may be asked for before they are there.
+_LATER = frozenset({"failure_balance_transaction"})
 _PAGING = frozenset({"limit", "starting_after", "ending_before", "expand"})
 
 
@@ -74,6 +76,8 @@ def _expand(store: Store, value: Any, steps: list[str], path: str) -> Any:
     if value is None or not steps:
         if isinstance(value, str):
             raise invalid(f"This property cannot be expanded ({path}).", "expand")
+        return value
+    if isinstance(value, dict) and steps[0] in _LATER and steps[0] not in value:
         return value
     if not isinstance(value, dict) or steps[0] not in value:
         raise invalid(f"This property cannot be expanded ({path}).", "expand")

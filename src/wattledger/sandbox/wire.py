@@ -15,6 +15,7 @@ class StripeError(Exception):
 
     def __init__(self, status: int, **error: object) -> None:
         self.status = status
+        self.headers: dict[str, str] = {}
         self.error = {key: value for key, value in error.items() if value is not None}
         super().__init__(f"{status}: {self.error}")
 
@@ -60,16 +61,55 @@ def unexpected_state(message: str, intent: Obj) -> StripeError:
     )
 
 
+def merged(old: Obj, new: Any) -> Obj:
+    """Metadata: an empty value unsets its key, an empty whole unsets all."""
+    if new is None:
+        return old
+    both = {**old, **new} if new else {}
+    return {key: value for key, value in both.items() if value != ""}
+
+
 def api_error() -> StripeError:
     """500: Stripe failed."""
     return StripeError(500, type="api_error", message="An unknown error occurred")
 
 
 def rate_limited() -> StripeError:
-    """429: too many requests."""
-    return StripeError(
+    """429: too many requests. Nothing was executed: sent again later it may go through."""
+    refusal = StripeError(
         429,
         type="invalid_request_error",
         code="rate_limit",
         message="Request rate limit exceeded.",
+        doc_url="https://docs.stripe.com/error-codes/rate-limit",
+    )
+    refusal.headers["stripe-should-retry"] = "true"
+    return refusal
+
+
+def lock_timeout() -> StripeError:
+    """429: another request is writing to the same object."""
+    refusal = StripeError(
+        429,
+        type="invalid_request_error",
+        code="lock_timeout",
+        message="This object cannot be accessed right now because another API request or Stripe "
+        "process is currently accessing it. If you see this error intermittently, retry the "
+        "request. If you see this error frequently and are making multiple concurrent requests "
+        "to a single object, make your requests serially or at a lower rate.",
+        doc_url="https://docs.stripe.com/error-codes/lock-timeout",
+    )
+    refusal.headers["stripe-should-retry"] = "true"
+    return refusal
+
+
+def secret_key_required() -> StripeError:
+    """401: the publishable key is for what a browser may do."""
+    return StripeError(
+        401,
+        type="invalid_request_error",
+        code="secret_key_required",
+        message="This API call cannot be made with a publishable API key. Please use a secret "
+        "API key. You can find a list of your API keys at "
+        "https://dashboard.stripe.com/account/apikeys.",
     )
