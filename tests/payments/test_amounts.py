@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+import handmade as hand
 from wattledger import money
 from wattledger.contract import Route
 from wattledger.errors import BadInput
@@ -47,6 +48,8 @@ def test_what_is_finer_than_our_unit_is_not_rounded() -> None:
     with pytest.raises(BadInput, match="whole ISK"):
         amounts.from_stripe(250_050, "ISK")
     assert amounts.from_stripe(-43, "KWD") == -43, "a fee may be finer than a charge"
+    assert amounts.at_most(250_050, "ISK") == 2_500
+    assert amounts.at_most(2_555, "USD") == 2_555
 
 
 @pytest.mark.parametrize("currency", sorted(amounts.KNOWN))
@@ -74,11 +77,14 @@ def test_a_processor_we_could_not_ask_is_refused(currency: str, hold: str, why: 
     ("total", "expected"),
     [
         (1_230, [Part("pending", 1_230, "p")]),
-        (1_234, [Part("pending", 1_230, "p"), Part("debt", 4)]),
+        # No card can ever be asked for the 4: waived, and nobody's debt.
+        (1_234, [Part("pending", 1_230, "p"), Part("waived", 4)]),
         # Nothing of it can be taken: the capture is refused, and that gives the hold back.
         (7, [Part("pending", 7, "p")]),
     ],
 )
 def test_a_card_pays_what_can_be_asked_for(total: int, expected: list[Part]) -> None:
     held = Payment("p", "s", "north", "stripe", "KWD", 25_000, "held", None, None, None, 0, None)
-    assert parts(total, Route.CARD, held, "debt") == expected
+    contract = hand.contract(route=Route.CARD, currency="KWD", shortfall="debt")
+    found = parts(total, contract, held)
+    assert [Part(part.state, part.amount_minor, part.payment_id) for part in found] == expected

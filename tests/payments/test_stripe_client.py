@@ -14,16 +14,22 @@ from rig.network import SECRETS, STARTS_AT
 from rig.sandbox import Sandbox
 from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Rejected, Unknown
 from wattledger.payments.model import Processor
-from wattledger.payments.stripe import client as client_module
-from wattledger.payments.stripe import reading
-from wattledger.payments.stripe.client import StripeGate, _held
+from wattledger.payments.stripe import operation, reading
+from wattledger.payments.stripe.client import StripeGate
+from wattledger.payments.stripe.operations.holds import held
+
+PROCESSING = {
+    "id": "pi_1", "status": "processing", "currency": "usd", "amount": 2_500,
+    "amount_received": 0, "metadata": {}, "latest_charge": None, "created": 1_793_600_000,
+}  # fmt: skip
 
 
 @pytest.fixture
 def gate(processor: Sandbox) -> StripeGate:
     """The account, with its key."""
     account = Processor("stripe", "north", "stripe", "RIG_STRIPE_KEY", "S", (),
-                        base_url=processor.url)  # fmt: skip
+                        base_url=processor.url, rate_per_s=1000,
+                        endpoint_rate_per_s=1000)  # fmt: skip
     return StripeGate(account, SECRETS.__getitem__)
 
 
@@ -112,8 +118,7 @@ async def test_a_hold_that_is_never_confirmed_is_no_obstacle_to_its_release(
 
 
 def test_an_intent_in_process_is_not_declined() -> None:
-    intent = stripe.PaymentIntent.construct_from({"id": "pi_1", "status": "processing"}, "key")
-    outcome = _held(intent)
+    outcome = held(stripe.PaymentIntent.construct_from(PROCESSING, "key"))
     assert isinstance(outcome, Unknown)
     assert outcome.look_up, "the stored answer would say the same for ever"
 
@@ -127,7 +132,7 @@ async def test_a_hold_is_looked_for_around_its_time_only(
     await _clock(processor, STARTS_AT + timedelta(days=3))
     for number in range(1, 101):
         await gate.call(_hold(number=number))
-    monkeypatch.setattr(client_module, "_PAGES_MAX", 1)
+    monkeypatch.setattr(operation, "PAGES_MAX", 1)
     assert _done(await gate.resolve(lost))["intent_id"] == held["intent_id"]
     never = _hold(number=999, first_sent_at=STARTS_AT)
     assert isinstance(await gate.resolve(never), NewAttempt)

@@ -31,6 +31,21 @@ _TWO_DECIMALS = frozenset({
 })  # fmt: skip
 KNOWN = _NO_DECIMALS | _TWO_ZEROS_MORE | _TWO_ZEROS_LESS | _THREE_DECIMALS | _TWO_DECIMALS
 
+# The least that a charge can be (docs.stripe.com/currencies, minimum and maximum charge amounts),
+# in our smallest units. Whether it holds for a capture of less than was held is not documented:
+# those are tried. A currency that is not listed is known by its refusal only.
+_LEAST = {
+    "AED": 200, "AUD": 50, "BGN": 100, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1_500, "DKK": 250,
+    "EUR": 50, "GBP": 30, "HKD": 400, "HUF": 17_500, "INR": 50, "JPY": 50, "MXN": 1_000,
+    "MYR": 200, "NOK": 300, "NZD": 50, "PLN": 200, "RON": 200, "SEK": 300, "SGD": 50,
+    "THB": 1_000, "USD": 50,
+}  # fmt: skip
+
+
+def least_minor(currency: str) -> int:
+    """The least that can be charged."""
+    return _LEAST.get(currency, step_minor(currency))
+
 
 def step_minor(currency: str) -> int:
     """The amounts that can be asked for are the multiples of this, in our smallest units."""
@@ -60,6 +75,12 @@ def from_stripe(amount: int, currency: str) -> int:
     if amount % 100:
         raise BadInput("amount", amount, f"whole {currency}, said with two zeros at the end")
     return amount // 100
+
+
+def at_most(amount: int, currency: str) -> int:
+    """Stripe's amount in our smallest unit, of what is only a bound: rounded down where it is finer
+    than we can say."""
+    return from_stripe(amount - amount % (100 if currency in _TWO_ZEROS_MORE else 1), currency)
 
 
 def _require_known(currency: str) -> None:

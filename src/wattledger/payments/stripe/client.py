@@ -1,54 +1,62 @@
-"""Stripe through its official SDK: holds, captures, releases and reading the balance.
+"""Stripe through its official SDK: what is sent, under which key, and what is known of it.
 
 The SDK's own retries are off: our effect table owns them. Each call says what is known of its
-outcome as a value (``db.effects.Outcome``), and nothing here touches the database.
+outcome as a value (``db.effects.Outcome``), and nothing here touches the database. What each kind
+of call is stands in ``operations``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import stripe
 
-from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Rejected, Unknown
-from wattledger.errors import BadInput
+from wattledger.db.effects import Effect, NotSent, Outcome, Rejected, Unknown
+from wattledger.errors import BadInput, ExternalFault
 from wattledger.payments.model import Processor
-from wattledger.payments.stripe.amounts import from_stripe, to_stripe
-from wattledger.payments.stripe.reading import Reading, utc
+from wattledger.payments.stripe.amounts import to_stripe
+from wattledger.payments.stripe.failures import outcome_of, said
+from wattledger.payments.stripe.operation import Call, Do, Operation
+from wattledger.payments.stripe.operations import OPERATIONS
+from wattledger.payments.stripe.pacing import Pacing, Rank, endpoint
 
 # Stripe keeps a key for at least 24 hours (docs: idempotent requests); we stop before that.
 KEY_LIFE = timedelta(hours=23)
-_PAGES_MAX = 50
-# A hold that is not confirmed yet can still be cancelled.
-_CANCELABLE = frozenset(
-    {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
-)
+# A refusal for the rate says that others have turns of ours; Stripe may say to stay away longer.
+_PAUSE = timedelta(milliseconds=500)
+_LONG_PAUSE = timedelta(seconds=5)
+_LIVE_PER_S, _TEST_PER_S = 80, 20
+
+_rank: ContextVar[Rank] = ContextVar("rank", default=Rank.DRIVER)
 
 
 class StripeGate:
-    """One processor account. ``secrets(name)`` gives the value of an environment variable."""
+    """One processor account. ``secrets(name)`` gives the value of an environment variable.
 
-    def __init__(self, processor: Processor, secrets: Callable[[str], str]) -> None:
+    ``pacing``: the account's turns, where more than one gate of this process has calls for it.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        secrets: Callable[[str], str],
+        pacing: Pacing | None = None,
+    ) -> None:
         self.processor = processor
-        http = stripe.HTTPXClient(timeout=processor.timeout_s)
+        key = secrets(processor.api_key_env)
+        http = _PacedHttp(processor.timeout_s, pacing or pacing_of(processor, key))
         addresses: Any = {"api": processor.base_url} if processor.base_url else {}
         self._client = stripe.StripeClient(
-            secrets(processor.api_key_env),
-            http_client=http,
-            base_addresses=addresses,
-            max_network_retries=0,
+            key, http_client=http, base_addresses=addresses, max_network_retries=0
         )
 
     async def call(self, effect: Effect) -> Outcome:
         """Do it, once, under the effect's key."""
-        try:
-            amount = _amount(effect)
-        except BadInput as error:
-            # Found before anything is sent, on this try as on every other.
-            return Rejected({"code": "amount_unsayable", "message": str(error)})
-        return await _guarded(effect.kind, lambda: self._send(effect, amount))
+        operation = OPERATIONS[effect.kind]
+        return await self._do(effect, operation, operation.send)
 
     async def resolve(self, effect: Effect) -> Outcome:
         """Find out what became of a call without an answer.
@@ -57,156 +65,84 @@ class StripeGate:
         replays what it did. A replayed 500 says nothing, and after the key's life a replay
         would be a new charge: then the object itself is looked for.
         """
-        if datetime.now(UTC) - effect.first_sent_at < KEY_LIFE:
-            outcome = await self.call(effect)
+        operation = OPERATIONS[effect.kind]
+        if _age(effect) < min(operation.replays_for or KEY_LIFE, KEY_LIFE):
+            outcome = await self._do(effect, operation, operation.send)
             if not isinstance(outcome, Unknown) or not outcome.look_up:
                 return outcome
-        return await _guarded(effect.kind, lambda: self._find_back(effect))
+        return await self._do(effect, operation, operation.find_back)
 
-    async def _send(self, effect: Effect, amount: int | None) -> Outcome:
-        request, options = effect.request, {"idempotency_key": effect.key}
-        intents = self._client.v1.payment_intents
-        if effect.kind == "stripe.hold":
-            params = {**request["params"], "amount": amount, "expand": ["latest_charge"]}
-            return _held(await intents.create_async(_any(params), _any(options)))
-        if effect.kind == "stripe.capture":
-            params = {"amount_to_capture": amount}
-            found = await intents.capture_async(request["intent_id"], _any(params), _any(options))
-            return _captured(found)
-        if effect.kind == "stripe.release":
-            params = {"cancellation_reason": "abandoned"}
-            found = await intents.cancel_async(request["intent_id"], _any(params), _any(options))
-            return Done({"status": found.status})
-        if effect.kind == "stripe.read":
-            return Done(await Reading(self._client, request).batch())
-        raise LookupError(f"no way to call {effect.kind}")
+    async def client_secret(self, intent_id: str) -> str | None:
+        """What the processor's own form in a driver's browser asks for; kept nowhere. None when
+        there is no such intent. Raises ExternalFault when the processor does not answer."""
+        try:
+            intent = await self._client.v1.payment_intents.retrieve_async(intent_id)
+        except stripe.InvalidRequestError:
+            return None
+        except stripe.StripeError as error:
+            raise ExternalFault(f"the processor does not answer: {said(error)}") from None
+        return intent.client_secret
 
-    async def _find_back(self, effect: Effect) -> Outcome:
-        if effect.kind == "stripe.read":
-            return Done(await Reading(self._client, effect.request).batch())
-        if effect.kind == "stripe.hold":
-            return await self._find_hold(effect)
-        intent = await self._client.v1.payment_intents.retrieve_async(effect.request["intent_id"])
-        done = effect.kind == "stripe.capture"
-        if intent.status == "requires_capture" or (not done and intent.status in _CANCELABLE):
-            return NewAttempt("the intent still waits: the attempt had no effect")
-        if intent.status == "succeeded":
-            return _captured(intent) if done else Rejected({"status": intent.status})
-        if intent.status == "canceled":
-            gone = {"status": intent.status, "code": "canceled"}
-            return Rejected(gone) if done else Done(gone)
-        return Unknown(f"the intent is {intent.status}")
-
-    async def _find_hold(self, effect: Effect) -> Outcome:
-        """The intent of this payment and attempt, by its metadata in the list of that time.
-
-        The processor's clock is the machine's, or the driven one in a demo: the time that is
-        looked through is around both.
-        """
-        since = min(effect.due_at, effect.first_sent_at) - timedelta(days=1)
-        until = max(effect.due_at, effect.first_sent_at) + timedelta(days=2)
-        wanted = effect.request["params"]["metadata"]
-        params: dict[str, Any] = {
-            "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
-            "limit": 100,
-            "expand": ["data.latest_charge"],
-        }
-        for _ in range(_PAGES_MAX):
-            page = await self._client.v1.payment_intents.list_async(_any(params))
-            for intent in page.data:
-                if _plain(intent.metadata) == wanted:
-                    return _held(intent)
-            if not page.has_more:
-                return NewAttempt("the processor has no intent for this attempt")
-            params["starting_after"] = page.data[-1].id
-        return Unknown(f"not found on {_PAGES_MAX} pages of intents")
+    async def _do(self, effect: Effect, operation: Operation, do: Do) -> Outcome:
+        try:
+            amount = _amount(effect, operation)
+        except BadInput as error:
+            # Found before anything is sent, on this try as on every other.
+            return Rejected({"code": "amount_unsayable", "message": str(error)})
+        call = Call(self._client.v1, effect, amount, _age(effect))
+        before = _rank.set(operation.rank)
+        try:
+            return await _guarded(operation, lambda: do(call))
+        finally:
+            _rank.reset(before)
 
 
-def _amount(effect: Effect) -> int | None:
+def pacing_of(processor: Processor, key: str) -> Pacing:
+    """An account's turns: as many as Stripe gives in live or in test mode, less a margin."""
+    usual = _LIVE_PER_S if "_live_" in key else _TEST_PER_S
+    return Pacing(processor.rate_per_s or usual, processor.endpoint_rate_per_s)
+
+
+class _PacedHttp(stripe.HTTPXClient):
+    """Sends when it is the call's turn, each page of a list a call of its own."""
+
+    def __init__(self, timeout_s: int, pacing: Pacing) -> None:
+        super().__init__(timeout=timeout_s)
+        self._pacing = pacing
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        where = endpoint(method, url)
+        await self._pacing.turn(where, _rank.get())
+        content, status, answered = await super().request_async(method, url, headers, post_data)
+        if status == 429 and b"lock_timeout" not in content:
+            away = answered.get("stripe-should-retry") == "false"
+            self._pacing.refused(where, _LONG_PAUSE if away else _PAUSE)
+        return content, status, answered
+
+
+def _age(effect: Effect) -> timedelta:
+    return datetime.now(UTC) - effect.first_sent_at
+
+
+def _amount(effect: Effect, operation: Operation) -> int | None:
     """What is asked for, as Stripe says it; None when the call asks for no amount."""
-    if effect.kind == "stripe.hold":
-        params = effect.request["params"]
-        return to_stripe(params["amount"], params["currency"].upper())
-    if effect.kind == "stripe.capture":
-        return to_stripe(effect.request["amount_minor"], effect.request["currency"])
-    return None
+    return None if operation.asked is None else to_stripe(*operation.asked(effect.request))
 
 
-async def _guarded(kind: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _guarded(operation: Operation, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
     """The call's outcome; an error of the SDK says what is known of it."""
     try:
         return await call()
     except stripe.InvalidRequestError as error:
-        if kind == "stripe.read":
-            return NotSent(f"the processor does not take the question: {error}")
-        if kind != "stripe.hold" and error.code == "resource_missing":
+        if operation.reads:
+            return NotSent(f"the processor does not take the question: {said(error)}")
+        if not operation.missing_refuses and error.code == "resource_missing":
             # The intent was there when it was made. A valid key of another account does not see
             # it, and nothing is refused by that: no money is written off.
-            return NotSent(f"the processor does not know it: is the key another account's? {error}")
-        return _outcome_of(error)
+            why = f"the processor does not know it: is the key another account's? {said(error)}"
+            return NotSent(why)
+        return outcome_of(error)
     except stripe.StripeError as error:
-        return _outcome_of(error)
-
-
-def _outcome_of(error: stripe.StripeError) -> Outcome:
-    outcome: Outcome = Unknown(f"answered {error.http_status or 500}", look_up=True)
-    if isinstance(error, stripe.CardError):
-        body: Any = error.json_body or {}
-        intent = body.get("error", {}).get("payment_intent") or {}
-        code = getattr(error, "decline_code", None) or error.code or "card_declined"
-        outcome = Rejected({"code": code, "intent_id": intent.get("id")})
-    elif isinstance(error, stripe.RateLimitError):
-        outcome = NotSent("the processor's rate limit")
-    elif isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
-        outcome = NotSent(f"the processor does not accept our key: {error.user_message or error}")
-    elif isinstance(error, stripe.IdempotencyError):
-        outcome = Unknown("the key was used for another request", look_up=True)
-    elif isinstance(error, stripe.InvalidRequestError):
-        if error.code == "payment_intent_unexpected_state":
-            outcome = Unknown("the intent is in another state than we thought", look_up=True)
-        else:
-            code = error.code or "invalid_request"
-            outcome = Rejected({"code": code, "message": str(error)})
-    elif isinstance(error, stripe.APIConnectionError):
-        outcome = Unknown(f"no answer: {type(error).__name__}")
-    elif error.http_status == 409:
-        outcome = Unknown("the processor still works on an earlier call under this key")
-    return outcome
-
-
-def _held(intent: stripe.PaymentIntent) -> Outcome:
-    if intent.status == "processing":
-        return Unknown("the intent is still processing", look_up=True)
-    if intent.status != "requires_capture":
-        code = intent.last_payment_error.code if intent.last_payment_error else intent.status
-        return Rejected({"code": code, "intent_id": intent.id})
-    charge = intent.latest_charge
-    assert isinstance(charge, stripe.Charge), "latest_charge is asked for expanded"
-    details = charge.payment_method_details
-    card = getattr(details, "card", None)
-    until = getattr(card, "capture_before", None)
-    return Done(
-        {
-            "intent_id": intent.id,
-            "charge_id": charge.id,
-            "held_minor": from_stripe(intent.amount_capturable, intent.currency.upper()),
-            "capture_before": utc(until) if until else None,
-            "brand": getattr(card, "brand", None),
-            "last4": getattr(card, "last4", None),
-        }
-    )
-
-
-def _captured(intent: stripe.PaymentIntent) -> Outcome:
-    taken_minor = from_stripe(intent.amount_received, intent.currency.upper())
-    return Done({"status": intent.status, "captured_minor": taken_minor})
-
-
-def _plain(metadata: Any) -> dict[str, str]:
-    """The SDK's metadata object as a dict; it only answers to item access."""
-    return {key: metadata[key] for key in metadata.to_dict()} if metadata else {}
-
-
-def _any(value: object) -> Any:
-    """The SDK's parameter types are written for literals; ours are built."""
-    return value
+        return outcome_of(error)

@@ -7,7 +7,7 @@ What comes into being meanwhile stands above the first page and is the next read
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ import stripe
 
 from wattledger.errors import BadInput
 from wattledger.payments.stripe.amounts import from_stripe
+from wattledger.payments.stripe.objects import payout as payout_facts
+from wattledger.payments.stripe.objects import plain, utc
 
 # A call takes some tenths of a second and a worker gives a batch half a minute.
 CALLS_MAX = 8
@@ -36,10 +38,10 @@ class Position(msgspec.Struct):
 
 
 class Reading:
-    """A batch of a reading of the balance behind ``client``."""
+    """A batch of a reading of the balance, through Stripe's services ``v1``."""
 
-    def __init__(self, client: stripe.StripeClient, request: dict[str, Any]) -> None:
-        self._client = client
+    def __init__(self, v1: Any, request: dict[str, Any]) -> None:
+        self._v1 = v1
         self._at = msgspec.convert(request, Position)
         self._items: list[dict[str, Any]] = []
         self._payouts: list[dict[str, Any]] = []
@@ -85,8 +87,8 @@ class Reading:
 
     async def _next_payout(self, payout_id: str) -> None:
         try:
-            payout = await self._client.v1.payouts.retrieve_async(payout_id)
-            found = _payout(payout)
+            payout = await self._v1.payouts.retrieve_async(payout_id)
+            found = payout_facts(payout)
         except (BadInput, stripe.InvalidRequestError) as error:
             # One payout that can't be read does not keep the others from being read.
             self._unreadable.append({"id": payout_id, "why": str(error)})
@@ -118,7 +120,9 @@ class Reading:
         params: Any = {**query, "limit": _PAGE}
         if after is not None:
             params["starting_after"] = after
-        return await self._client.v1.balance_transactions.list_async(params)
+        page: stripe.ListObject[stripe.BalanceTransaction]
+        page = await self._v1.balance_transactions.list_async(params)
+        return page
 
 
 def _item(row: stripe.BalanceTransaction) -> dict[str, Any]:
@@ -135,34 +139,8 @@ def _item(row: stripe.BalanceTransaction) -> dict[str, Any]:
         "net_minor": from_stripe(row.net, currency),
         "source": source if isinstance(source, str) or source is None else source.id,
         "charge": charge or getattr(source, "charge", None),
+        # A refund of ours carries our name for it: its answer may be on its way still.
+        "payment_refund_id": plain(getattr(source, "metadata", None)).get("payment_refund_id"),
         "created_at": utc(row.created),
         "available_at": utc(row.available_on),
     }
-
-
-def _payout(payout: stripe.Payout) -> dict[str, Any]:
-    """``items_read``: all its members are known. ``alone``: they never will be, because it was
-    made by hand and Stripe does not say what is in it."""
-    currency = payout.currency.upper()
-    return {
-        "id": payout.id,
-        "amount_minor": from_stripe(payout.amount, currency),
-        "currency": currency,
-        "status": payout.status,
-        "arrival_date": utc(payout.arrival_date)[:10],
-        "created_at": utc(payout.created),
-        "items": [],
-        "items_read": False,
-        "alone": payout.reconciliation_status == "not_applicable",
-        "own_item": _id(payout.balance_transaction),
-        "failed_item": _id(payout.failure_balance_transaction),
-    }
-
-
-def _id(reference: Any) -> str | None:
-    return reference if isinstance(reference, str) or reference is None else str(reference.id)
-
-
-def utc(seconds: int) -> str:
-    """Stripe's time as ours."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
