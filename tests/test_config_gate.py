@@ -110,6 +110,7 @@ def test_money_taken_elsewhere_is_a_way_of_its_own_where_a_route_decides() -> No
         (None, "external", "standard", site),
         ("walk-up", "external", "standard", site),
         ("fleet", "external", "standard", site),
+        ("walk-up", "app", "standard", site),
     ]
     assert {c.route for c in combinations(config())} == {Route.NONE, Route.CARD, Route.INVOICE}
 

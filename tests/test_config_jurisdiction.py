@@ -23,6 +23,7 @@ from wattledger.entitlements import publication
 from wattledger.entitlements.publication import Objection, combinations, objections
 from wattledger.errors import BadInput
 from wattledger.tariffs.findings import Severity
+from wattledger.tariffs.jurisdictions import Jurisdiction, ReceiptField
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DOCS = Path(__file__).parents[1] / "docs"
@@ -191,6 +192,20 @@ def test_versions_of_what_says_nothing_new_stay_what_they_were() -> None:
     site = next(v for v in versions(config()) if v.key == "yard")
     assert "jurisdiction" not in site.body
     assert "programmes" not in site.body
+
+
+def test_of_own_rules_a_version_keeps_what_sessions_and_receipts_ask() -> None:
+    """What was kept before rules were is read as it was, and what has none of them stays so."""
+    receipts = {"id": "harbour-paper", "text": "The kind of current.",
+                "receipt_fields": ["current_kind"], "effective_from": "2026-01-01"}  # fmt: skip
+    own = {**HARBOUR, "rules": [*HARBOUR["rules"], receipts]}
+    (version,) = (v for v in versions(config(own)) if v.kind == "jurisdiction")
+    (kept,) = msgspec.convert(version.body, Jurisdiction).rules
+    assert (kept.id, kept.receipt_fields) == ("harbour-paper", (ReceiptField.CURRENT_KIND,))
+    assert kept.effective_from == "2026-01-01"
+    (before,) = (v for v in versions(config(HARBOUR)) if v.kind == "jurisdiction")
+    assert before.body == {"id": "harbour", "name": "harbour", "inherits": "US-CA"}
+    assert msgspec.convert(before.body, Jurisdiction).rules == ()
 
 
 def test_the_examples_in_the_documents_are_read() -> None:

@@ -35,7 +35,7 @@ def config(*offers: dict[str, Any], **changes: Any) -> Config:
         ({"offer": [{**CHEAP, "sites": ["gone"]}]}, "$.offer[0].sites[0]"),
         ({"offer": [{**CHEAP, "charge_points": ["X-1"]}]}, "$.offer[0].charge_points[0]"),
         ({"offer": [{**CHEAP, "routes": ["barter"]}]}, "$.offer[0].routes[0]"),
-        ({"offer": [{**CHEAP, "routes": ["wallet"]}]}, "$.offer[0].routes[0]"),
+        ({"offer": [{**CHEAP, "routes": ["none"]}]}, "$.offer[0].routes[0]"),
         ({"offer": [{**CHEAP, "connectors": [0]}]}, "$.offer[0].connectors[0]"),
         ({"offer": [{**CHEAP, "min_power_w": 50_000, "max_power_w": 50_000}]},
          "$.offer[0].max_power_w"),

@@ -17,19 +17,40 @@ import msgspec
 from wattledger.accounting.model import Target, check_target
 from wattledger.contract import Route
 from wattledger.entitlements.checking import ROUTES, check_entitlements
-from wattledger.entitlements.directory import FEES, JURISDICTION, OFFERS, FeeList, OfferList
+from wattledger.entitlements.directory import (
+    FEES,
+    JURISDICTION,
+    OFFERS,
+    PAYMENTS,
+    FeeList,
+    OfferList,
+    PaymentList,
+)
 from wattledger.entitlements.model import (
     Account,
     ChargePoint,
     Entity,
     Offer,
+    PaymentRule,
     Plan,
     Policies,
     RouteFee,
     Site,
 )
+from wattledger.entitlements.payment_checks import check_payments
+from wattledger.entitlements.terminals import Terminal, TerminalVendor, check_terminals
 from wattledger.errors import BadInput, ConfigError
 from wattledger.payments.model import HoldStep, Processor, check_processor
+from wattledger.receipts.settings import (
+    MAIL,
+    RECEIPTS,
+    MailSettings,
+    ReceiptSettings,
+    check_address,
+    check_mail,
+    check_printed,
+    check_receipts,
+)
 from wattledger.section import (
     Section,
     Version,
@@ -41,7 +62,7 @@ from wattledger.section import (
     check_zone,
 )
 from wattledger.tariffs import Tariff, read_tariff, to_body
-from wattledger.tariffs.jurisdictions import Jurisdiction, Rules, read_jurisdictions
+from wattledger.tariffs.jurisdictions import Jurisdiction, Rules, of_sessions, read_jurisdictions
 
 __all__ = [
     "Account",
@@ -108,7 +129,8 @@ class DatabaseSection(Section, frozen=True):
 
 Scope = Literal[
     "sessions:read", "sessions:write", "authorizations:write", "anomalies:write", "commands:write",
-    "clock",
+    "starts:write",
+    "payments:read", "payments:write", "refunds:write", "refunds:approve", "clock",
 ]  # fmt: skip
 
 
@@ -140,6 +162,13 @@ class Config(Section, frozen=True):
     """Which tariff for whom: the first that matches."""
     fee: tuple[RouteFee, ...] = ()
     """What ways of paying add."""
+    payment: tuple[PaymentRule, ...] = ()
+    """How money is collected, and how much is held: the first that matches."""
+    receipts: ReceiptSettings = ReceiptSettings()
+    mail: MailSettings | None = None
+    """The server that receipts are sent by; none: none are."""
+    terminal: tuple[Terminal, ...] = ()
+    terminal_vendor: tuple[TerminalVendor, ...] = ()
 
 
 def read(path: Path) -> Config:
@@ -177,17 +206,24 @@ def versions(config: Config) -> list[Version]:
     """What the database must remember, in a stable order."""
     found = [Version("policies", "policies", msgspec.to_builtins(config.policies))]
     found += [Version("tariff", t.id, to_body(t)) for t in config.tariff]
-    for kind in ("entity", "site", "plan", "account", "processor", "target"):
+    kinds = ("entity", "site", "plan", "account", "processor", "target", "terminal",
+             "terminal_vendor")  # fmt: skip
+    for kind in kinds:
         rows: Iterable[Any] = getattr(config, kind)
         found += [Version(kind, row.id, msgspec.to_builtins(row)) for row in rows]
     if config.offer:
         found.append(Version(OFFERS, OFFERS, msgspec.to_builtins(OfferList(config.offer))))
     if config.fee:
         found.append(Version(FEES, FEES, msgspec.to_builtins(FeeList(config.fee))))
-    for own in config.jurisdiction:
-        if own.taxes or own.inherits:
-            taxes = msgspec.structs.replace(own, rules=())
-            found.append(Version(JURISDICTION, own.id, msgspec.to_builtins(taxes)))
+    if config.payment:
+        found.append(Version(PAYMENTS, PAYMENTS, msgspec.to_builtins(PaymentList(config.payment))))
+    if config.receipts != ReceiptSettings():
+        found.append(Version(RECEIPTS, RECEIPTS, msgspec.to_builtins(config.receipts)))
+    if config.mail is not None:
+        found.append(Version(MAIL, MAIL, msgspec.to_builtins(config.mail)))
+    for own in map(of_sessions, config.jurisdiction):
+        if own.taxes or own.inherits or own.rules:
+            found.append(Version(JURISDICTION, own.id, msgspec.to_builtins(own)))
     return sorted(found, key=lambda v: (v.kind, v.key))
 
 
@@ -247,7 +283,7 @@ def _check(config: Config) -> None:
     for i, plan in enumerate(config.plan):
         check_percent(f"$.plan[{i}].discount_percent", plan.discount_percent)
         if plan.route not in ROUTES:
-            expected = "one of " + ", ".join(sorted(ROUTES)) + " (others are not built yet)"
+            expected = "one of " + ", ".join(sorted(ROUTES))
             raise BadInput(f"$.plan[{i}].route", str(plan.route), expected)
         for site_id, tariff_id in plan.tariffs.items():
             check_known(f"$.plan[{i}].tariffs", site_id, ids["site"], "site")
@@ -257,9 +293,28 @@ def _check(config: Config) -> None:
     _check_accounts(config, ids)
     Rules(config.jurisdiction)
     check_entitlements(config)
+    check_payments(config)
+    check_receipts(config.receipts)
+    _check_printed(config)
+    if config.mail is not None:
+        check_mail(config.mail)
+    check_terminals(config)
     for i, target in enumerate(config.target):
         check_known(f"$.target[{i}].entity", target.entity, ids["entity"], "entity")
         check_target(f"$.target[{i}]", target)
+
+
+def _check_printed(config: Config) -> None:
+    """What the operator writes on receipts, so that they can always be printed."""
+    for i, entity in enumerate(config.entity):
+        for name in ("name", "receipt_note", "support"):
+            check_printed(f"$.entity[{i}].{name}", getattr(entity, name))
+        for j, tax_id in enumerate(entity.tax_ids):
+            check_printed(f"$.entity[{i}].tax_ids[{j}]", tax_id)
+        check_address(f"$.entity[{i}].address", entity.address)
+    for i, site in enumerate(config.site):
+        check_printed(f"$.site[{i}].name", site.name)
+        check_address(f"$.site[{i}].address", site.address)
 
 
 def _check_site(config: Config, ids: dict[str, set[str]], path: str, site: Site) -> None:

@@ -159,6 +159,8 @@ class PaymentTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     """What late data add on a card: ``waive``, ``debt``, or ``charge`` after notice."""
     more_least_minor: int = 100
     more_notice_hours: int = 24
+    least_hold_minor: int = 0
+    """A card that holds less than this is as good as declined."""
 
 
 class Contract(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,8 +7,9 @@ session starts: the pipeline decides again then. Does not count what was used of
 """
 
 from wattledger.entitlements.allowances import draw
-from wattledger.entitlements.decide import decide, make_contract
+from wattledger.entitlements.decide import Blocks, Paid, decide, make_contract
 from wattledger.entitlements.directory import Directory, Snapshot
+from wattledger.entitlements.guests import at_terminal, reader_at
 from wattledger.entitlements.model import (
     Account,
     Allowance,
@@ -25,17 +26,21 @@ from wattledger.entitlements.model import (
 __all__ = [
     "Account",
     "Allowance",
+    "Blocks",
     "ChargePoint",
     "Directory",
     "Entity",
     "Offer",
+    "Paid",
     "Plan",
     "Policies",
     "RouteFee",
     "Site",
     "SiteTax",
     "Snapshot",
+    "at_terminal",
     "decide",
     "draw",
     "make_contract",
+    "reader_at",
 ]

@@ -31,8 +31,8 @@ from wattledger.section import check_known, check_percent
 from wattledger.tariffs import Dimension, Tariff, fields
 from wattledger.tariffs.jurisdictions import Customer
 
-ROUTES = frozenset({Route.CARD, Route.INVOICE, Route.EXTERNAL, Route.FREE})
-"""How a session can be paid so far."""
+ROUTES = frozenset(Route) - {Route.NONE}
+"""How a session can be paid."""
 _COUNTED_WH = (Dimension.ENERGY,)
 _COUNTED_S = (Dimension.CHARGING_TIME, Dimension.IDLE_TIME, Dimension.RESERVATION_TIME)
 
@@ -57,14 +57,22 @@ class Configuration(Protocol):
 
 
 _T = TypeVar("_T", str, datetime)
+_Validity = tuple[datetime | None, datetime | None]
 Payer = tuple[Plan | None, Route]
 Place = tuple[Site, ChargePoint | None]
 
 
 def payers(config: Configuration) -> list[Payer]:
-    """Everybody who can come: nobody's token, each plan, and each by an external session."""
+    """Everybody who can come: nobody's token, each plan, each by an external session, and whoever
+    pays by card by an app, or as a guest by the page at the charge point and at a terminal."""
     usual: list[Payer] = [(None, Route.NONE), *((plan, plan.route) for plan in config.plan)]
-    return list(_distinct([*usual, *((plan, Route.EXTERNAL) for plan, _ in usual)]))
+    cards: list[Payer] = []
+    for plan in config.plan:
+        if plan.route in (Route.CARD, Route.APP):
+            cards.append((plan, Route.APP))
+        if plan.ad_hoc and plan.route.by_card:
+            cards += [(plan, Route.CHECKOUT), (plan, Route.TERMINAL)]
+    return list(_distinct([*usual, *((plan, Route.EXTERNAL) for plan, _ in usual), *cards]))
 
 
 def _distinct(found: list[Payer]) -> Iterator[Payer]:
@@ -89,7 +97,7 @@ def check_entitlements(config: Configuration) -> None:
     tariffs = {tariff.id: tariff for tariff in config.tariff}
     for i, offer in enumerate(config.offer):
         path = f"$.offer[{i}]"
-        _check_selector(config, reach, path, offer)
+        check_selector(config, reach, path, offer)
         check_known(f"{path}.tariff", offer.tariff, set(tariffs), "tariff")
         for site in reach.sites(offer):
             currency, tariff = _currency(config, site), tariffs[offer.tariff]
@@ -124,7 +132,8 @@ class Reach:
         return list(found.values())
 
 
-def _check_selector(config: Configuration, reach: Reach, path: str, selector: Selector) -> None:
+def check_selector(config: Configuration, reach: Reach, path: str, selector: Selector) -> None:
+    """Raises BadInput where it names what is not there, or can be for no session."""
     points = {point.id for site in config.site for point in site.charge_points}
     for name, known, kind in (
         ("plans", {plan.id for plan in config.plan}, "plan"),
@@ -135,7 +144,7 @@ def _check_selector(config: Configuration, reach: Reach, path: str, selector: Se
             check_known(f"{path}.{name}[{i}]", value, known, kind)
     for i, route in enumerate(selector.routes):
         if route not in ROUTES:
-            expected = "one of " + ", ".join(sorted(ROUTES)) + " (others are not built yet)"
+            expected = "one of " + ", ".join(sorted(ROUTES))
             raise BadInput(f"{path}.routes[{i}]", route.value, expected)
     _check_times(path, selector)
     low, high = selector.min_power_w, selector.max_power_w
@@ -167,30 +176,48 @@ def _check_reachable(
     reach: Reach, path: str, offers: Sequence[Offer], tariffs: dict[str, Tariff]
 ) -> None:
     """Some earlier offers, together, may be for every session that the last is for."""
-    *earlier, last = offers
+    valid = [_validity(tariffs[offer.tariff]) for offer in offers]
+    if by := covered(reach, offers, valid):
+        raise BadInput(path, offers[-1].tariff,
+                       f"an offer that can match: {before_it('offer', by)} for all its"
+                       " sessions")  # fmt: skip
+
+
+def before_it(kind: str, numbers: Sequence[int]) -> str:
+    """``offer 1 before it is``, ``offers 1, 2 are``: for all that the last one is for."""
+    if len(numbers) == 1:
+        return f"{kind} {numbers[0]} before it is"
+    return f"{kind}s {', '.join(map(str, numbers))} are"
+
+
+def covered(
+    reach: Reach, selectors: Sequence[Selector], valid: Sequence[_Validity] | None = None
+) -> tuple[int, ...]:
+    """The numbers of the earlier ones that together are for every session that the last is for;
+    none where one is left for it. ``valid``: from when to when each counts at all."""
+    *earlier, last = selectors
     places, who, week = reach.places(last), reach.payers(last), windows.week_of(last)
+    spans = valid or [(None, None)] * len(selectors)
     taken, by = 0, []
-    for number, offer in enumerate(earlier, start=1):
+    for number, selector in enumerate(earlier, start=1):
         wider = (
-            _within(last.connectors, offer.connectors)
-            and _spans(offer.start_date, offer.end_date, last.start_date, last.end_date)
-            and _spans(*_validity(tariffs[offer.tariff]), *_validity(tariffs[last.tariff]))
-            and places <= reach.places(offer)
-            and who <= reach.payers(offer)
+            _within(last.connectors, selector.connectors)
+            and _spans(selector.start_date, selector.end_date, last.start_date, last.end_date)
+            and _spans(*spans[number - 1], *spans[-1])
+            and places <= reach.places(selector)
+            and who <= reach.payers(selector)
         )
-        if wider and windows.week_of(offer) & week & ~taken:
-            taken |= windows.week_of(offer)
-            by.append(str(number))
-    if not week & ~taken:
-        which = f"offer {by[0]} before it is" if len(by) == 1 else f"offers {', '.join(by)} are"
-        raise BadInput(path, last.tariff, f"an offer that can match: {which} for all its sessions")
+        if wider and windows.week_of(selector) & week & ~taken:
+            taken |= windows.week_of(selector)
+            by.append(number)
+    return () if week & ~taken else tuple(by)
 
 
 def _within(inner: Sequence[int], outer: Sequence[int]) -> bool:
     return not outer or (bool(inner) and set(inner) <= set(outer))
 
 
-def _validity(tariff: Tariff) -> tuple[datetime | None, datetime | None]:
+def _validity(tariff: Tariff) -> _Validity:
     return tariff.valid_from, tariff.valid_to
 
 
@@ -203,7 +230,7 @@ def _spans(
 
 
 def _check_fee(config: Configuration, reach: Reach, path: str, fee: RouteFee) -> None:
-    _check_selector(config, reach, path, fee)
+    check_selector(config, reach, path, fee)
     fields.text(fee.text, f"{path}.text")
     fields.amount(fee.amount, f"{path}.amount")
     for i, tax in enumerate(fee.taxes or ()):

@@ -20,19 +20,22 @@ from wattledger.entitlements.model import (
     ChargePoint,
     Entity,
     Offer,
+    PaymentRule,
     Plan,
     Policies,
     RouteFee,
     Site,
 )
+from wattledger.entitlements.terminals import Terminal
 from wattledger.section import Activation, Section
 from wattledger.tariffs import Tariff, read_tariff
 from wattledger.tariffs.jurisdictions import Jurisdiction, Rules
 
 S = TypeVar("S", bound=Section)
-OFFERS, FEES, JURISDICTION = "offers", "fees", "jurisdiction"
-"""Kinds of versions. All offers are one version, since their order counts, and so are all fees;
-of a jurisdiction only its taxes are kept: its rules are asked before anything is published."""
+OFFERS, FEES, PAYMENTS, JURISDICTION = "offers", "fees", "payments", "jurisdiction"
+"""Kinds of versions. All offers are one version, since their order counts, and so are all fees
+and all rules about payments; of a jurisdiction its taxes are kept, and of its rules what sessions
+and receipts ask: the others are asked before anything is published."""
 
 
 class OfferList(Section, frozen=True):
@@ -45,6 +48,12 @@ class FeeList(Section, frozen=True):
     """The fees in force."""
 
     fee: tuple[RouteFee, ...] = ()
+
+
+class PaymentList(Section, frozen=True):
+    """The rules about payments in force, the first that matches first."""
+
+    payment: tuple[PaymentRule, ...] = ()
 
 
 class Snapshot:
@@ -102,6 +111,38 @@ class Snapshot:
         return found.fee if found else ()
 
     @cached_property
+    def payment_rules(self) -> tuple[PaymentRule, ...]:
+        """How money is collected, in order."""
+        found = self.get(PAYMENTS, PAYMENTS, PaymentList)
+        return found.payment if found else ()
+
+    @cached_property
+    def _guests(self) -> Plan | None:
+        found = [plan for plan in self.all("plan", Plan) if plan.ad_hoc]
+        return found[0] if len(found) == 1 else None
+
+    def guest_plan(self, site: Site) -> Plan | None:
+        """The plan of whoever comes to a site without an account."""
+        return self.plan(site.ad_hoc_plan) if site.ad_hoc_plan else self._guests
+
+    @cached_property
+    def _terminals(self) -> list[Terminal]:
+        return self.all("terminal", Terminal)
+
+    def terminals_at(self, charge_point_id: str, connector_id: int | None) -> list[Terminal]:
+        """The terminals that serve an EVSE; without a connector, any of the charge point."""
+        return [each for each in self._terminals if each.at(charge_point_id, connector_id)]
+
+    def is_terminal_token(self, token: str, charge_point_id: str) -> bool:
+        """Whether a charge point says by this token that a card was read at a terminal."""
+        said = token.casefold()
+        return any(
+            said == shared.casefold()
+            for terminal in self.terminals_at(charge_point_id, None)
+            for shared in terminal.tokens
+        )
+
+    @cached_property
     def california_pricing(self) -> bool:
         """Whether any charge point may show prices by those messages: most operators have none."""
         return any(
@@ -111,7 +152,7 @@ class Snapshot:
 
     @cached_property
     def rules(self) -> Rules:
-        """The taxes that the operator states, beside those we ship."""
+        """What the operator states of places, beside what we ship."""
         own = [
             msgspec.convert(entry.body, Jurisdiction)
             for (kind, _), entry in sorted(self._in_force.items())
@@ -142,6 +183,10 @@ class Snapshot:
     def plan(self, plan_id: str) -> Plan | None:
         """A plan by id."""
         return self.get("plan", plan_id, Plan)
+
+    def account(self, account_id: str) -> Account | None:
+        """An account by id."""
+        return self.get("account", account_id, Account)
 
     def entity(self, entity_id: str) -> Entity | None:
         """A legal entity by id."""

@@ -20,6 +20,16 @@ class Entity(Section, frozen=True):
     name: str
     currency: str
     time_zone: str
+    routes: tuple[Route, ...] = ()
+    """The ways of paying that it offers; none listed: all that are configured."""
+    address: str | None = None
+    """On receipts; a line break in it is one there."""
+    tax_ids: tuple[str, ...] = ()
+    """On receipts, as they are to stand there: "VAT ID DE123456789"."""
+    receipt_note: str | None = None
+    """At the end of each receipt."""
+    support: str | None = None
+    """Whom a driver asks about a receipt: "help@example.com, +49 30 1234"."""
 
 
 Interval = Literal[0, 60, 300, 600, 900, 1800, 3600]
@@ -62,6 +72,8 @@ class ChargePoint(Section, frozen=True):
     """Its CPMS; none: its site's; ``false``: it has none, whatever its site has."""
     california_pricing: bool | None = None
     """Whether it understands the OCA's pricing messages; None: as the site's others do."""
+    current_kind: Literal["AC", "DC"] | None = None
+    """What it gives to cars: receipts say it where their place asks for it."""
 
 
 class SiteTax(Section, frozen=True):
@@ -121,6 +133,14 @@ class Site(Section, frozen=True):
     """Whether its charge points get the tokens that they may accept while they are offline."""
     proxy: Proxy | None = None
     """The CPMS that its charge points belong to; none: us."""
+    routes: tuple[Route, ...] = ()
+    """The ways of paying that are offered here; none listed: all that are configured."""
+    ad_hoc_plan: str | None = None
+    """The plan of guests, who have no account; none: the one plan that is ``ad_hoc``, if one is."""
+    connection_timeout_s: Annotated[int, msgspec.Meta(ge=10, le=600)] | None = None
+    """As the policy, for this site; None: as the policy says."""
+    address: str | None = None
+    """On receipts; a line break in it is one there."""
 
     def proxy_of(self, point: ChargePoint) -> Proxy | None:
         """The CPMS of one of its charge points."""
@@ -172,6 +192,8 @@ class Plan(Section, frozen=True):
     """Where ``unlimited`` costs nothing."""
     unlimited: tuple[Dimension, ...] = (Dimension.ENERGY,)
     allowance: tuple[Allowance, ...] = ()
+    routes: tuple[Route, ...] = ()
+    """The ways in which whoever has it may pay; none listed: all that are configured."""
 
 
 class Account(Section, frozen=True):
@@ -188,6 +210,10 @@ class Account(Section, frozen=True):
     customer_class: Customer = Customer.CONSUMER
     exemption: str | None = None
     """Why it owes less tax: the number of a certificate, a VAT id. The bill shows it."""
+    email: str | None = None
+    """Where receipts and notices go."""
+    consent: bool = False
+    """It agreed to be charged off-session for what is above a hold."""
 
 
 class Selector(Section, frozen=True):
@@ -236,6 +262,59 @@ class RouteFee(Selector, frozen=True, kw_only=True):
     taxes: tuple[FeeTax, ...] | None = None
 
 
+class HoldPower(Section, frozen=True):
+    """Up to (not including) ``below_power_w`` the hold is ``amount``; without it, above all."""
+
+    amount: str
+    below_power_w: Positive | None = None
+
+
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=3_650)]
+
+
+class PaymentRule(Selector, frozen=True, kw_only=True):
+    """How the money of some sessions is collected. Of all rules the first that matches counts.
+
+    The size of the hold is one of ``hold``, ``holds`` and ``hold_percentile``; with none of them it
+    is the processor's. What each of the others does stands beside its name in
+    ``contract.PaymentTerms``; amounts are in major units.
+    """
+
+    entities: tuple[str, ...] = ()
+    hold: str | None = None
+    """Always this much; "0": nobody's card is held."""
+    holds: tuple[HoldPower, ...] = ()
+    """By the charge point's power."""
+    hold_percentile: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    """As much as this share of the site's sessions has cost at most."""
+    hold_min: str | None = None
+    hold_max: str | None = None
+    history_days: Days = 90
+    history_least: Positive = 20
+    """With fewer sessions in ``history_days`` the hold goes by power."""
+    least_hold: str = "0"
+    """What a card has to hold at least, where it holds less than was asked."""
+    shortfall: Literal["waive", "debt"] | None = None
+    """What becomes of a cost above what is held; None: as the account says."""
+    increment_at_percent: Percent = 0
+    increment_by: str = "0"
+    increment_to: str = "0"
+    stop_at_ceiling: bool = True
+    overcapture: bool = False
+    second_charge: bool = False
+    below_minimum: Literal["waive", "carry"] = "waive"
+    zero_energy: Literal["charge", "cancel"] = "charge"
+    lapse: Literal["capture", "stop"] = "capture"
+    gone: Literal["second_charge", "debt", "waive"] = "second_charge"
+    block_on_debt: bool = True
+    dunning_days: tuple[Days, ...] = (1, 3, 7, 14)
+    more: Literal["waive", "debt", "charge"] | None = None
+    """None: as the policy ``adjust_up`` says."""
+    more_least: str | None = None
+    more_notice_hours: Annotated[int, msgspec.Meta(ge=0, le=720)] = 24
+
+
 class Policies(Section, frozen=True):
     """Named decisions that hold for the whole network."""
 
@@ -261,6 +340,13 @@ class Policies(Section, frozen=True):
     guest never owes it."""
     adjust_up_least_minor: Annotated[int, msgspec.Meta(ge=0)] = 100
     """With ``adjust_up = "debt"``: what is less than this is waived all the same."""
+    refund_limit: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?$")] | None = None
+    """A refund above this ("50.00") waits for a second person; None: none does."""
+    self_approval: bool = False
+    """Whether whoever asked for a refund above the limit may approve it too. It is recorded."""
+    approve_by: Literal["anyone", "key"] = "anyone"
+    """Who approves: ``anyone`` who gives another name, on the page too, whose password everybody
+    shares; or only ``key``'s of the API with refunds:approve, which tell people apart."""
     idle_below_w: Positive | None = None
     """Below this power a car that is said to charge counts as idle; none: by status alone."""
     meter_interval_s: Interval = 900
@@ -268,6 +354,17 @@ class Policies(Section, frozen=True):
     boundary of their tariffs. 0: their own settings are left alone."""
     reconcile_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 2
     """The hour of the entity's day at which the processor is read and everything is matched."""
+    connection_timeout_s: Annotated[int, msgspec.Meta(ge=10, le=600)] = 60
+    """A remote start that no session has followed within this time has failed (OCPP's
+    ConnectionTimeOut, EVConnectionTimeOut)."""
+    charges_per_driver_per_day_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10
+    """More payments of one driver within 24 hours wait for a person."""
+    block_on_lost_dispute: bool = True
+    """Whose payment was disputed and lost does not charge again until a person lets them."""
+    pay_within_s: Annotated[int, msgspec.Meta(ge=60, le=3_600)] = 600
+    """A start that waits for its driver's card is given up after this."""
+    retry_window_s: Annotated[int, msgspec.Meta(ge=0, le=60)] = 45
+    """A hold whose start failed is kept for another try of its driver, so long at most."""
 
     @property
     def silence(self) -> timedelta:

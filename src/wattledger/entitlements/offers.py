@@ -11,7 +11,14 @@ from wattledger.clock import utc_text
 from wattledger.contract import Route
 from wattledger.entitlements import windows
 from wattledger.entitlements.directory import Snapshot
-from wattledger.entitlements.model import ChargePoint, Plan, RouteFee, Selector, Site
+from wattledger.entitlements.model import (
+    ChargePoint,
+    PaymentRule,
+    Plan,
+    RouteFee,
+    Selector,
+    Site,
+)
 from wattledger.tariffs.validity import is_valid
 
 
@@ -53,12 +60,18 @@ def for_place(selector: Selector, site: Site, point: ChargePoint | None) -> bool
     """Whether it can be for a session there; without a charge point: for one that is put up."""
     if selector.sites and site.id not in selector.sites:
         return False
+    if isinstance(selector, PaymentRule) and not _for_entity(selector, site):
+        return False
     low, high = selector.min_power_w, selector.max_power_w
     return point is None or (
         (not selector.charge_points or point.id in selector.charge_points)
         and (low is None or low <= point.power_w)
         and (high is None or point.power_w < high)
     )
+
+
+def _for_entity(rule: PaymentRule, site: Site) -> bool:
+    return not rule.entities or site.entity in rule.entities
 
 
 def for_payer(selector: Selector, plan: Plan | None, route: Route) -> bool:

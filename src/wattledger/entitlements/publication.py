@@ -85,10 +85,10 @@ class _Way(NamedTuple):
 def combinations(config: Published) -> Iterator[Combination]:
     """Every combination that a session can be contracted by."""
     named = any(each.routes for each in [*config.offer, *config.fee])
-    # Money taken elsewhere makes a difference only where a route does.
+    # Another way to pay than the plan's own makes a difference only where a route does.
     who = [
         payer for payer in payers(config)
-        if named or payer[1] is not Route.EXTERNAL or _is_external(payer)
+        if named or payer[1] is Route.NONE or _is_usual(payer)
     ]  # fmt: skip
     tariffs = {tariff.id: tariff for tariff in config.tariff}
     for i, site in enumerate(config.site):
@@ -103,7 +103,7 @@ def combinations(config: Published) -> Iterator[Combination]:
                     yield _combination(site, point, plan, route, way, fees)
 
 
-def _is_external(payer: Payer) -> bool:
+def _is_usual(payer: Payer) -> bool:
     plan, route = payer
     return plan is not None and plan.route is route
 
