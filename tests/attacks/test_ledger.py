@@ -349,7 +349,8 @@ def test_a_part_of_nothing(app: Conn) -> None:
 def test_a_charge_collected_by_another_entitys_payment(app: Conn) -> None:
     hand.add_session(app, route=Route.CARD)
     hand.add_charge(app)
-    hand.add_payment(app, entity="south")
+    hand.add_session(app, "ses_2", entity="south", route=Route.CARD, charge_point="CP-2")
+    hand.add_payment(app, session_id="ses_2", entity="south")
     with pytest.raises(errors.CheckViolation, match="another legal entity"):
         hand.add_part(app, state="captured", payment_id="pay_1")
 

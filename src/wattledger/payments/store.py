@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
+from psycopg.types.json import Jsonb
 
 from wattledger.errors import Conflict
 
@@ -68,6 +69,10 @@ class Part(msgspec.Struct, frozen=True):
     state: str
     amount_minor: int
     payment_id: str | None = None
+    leg: str | None = None
+    """Of one that is planned: the payment that is to be made for it, ``second``."""
+    why: str = ""
+    """Of one that is planned: why nobody pays it now."""
 
 
 _COLUMNS = ", ".join(Payment.__struct_fields__)
@@ -105,39 +110,170 @@ async def of_session(conn: Conn, session_id: str) -> Payment | None:
     return Payment(**row) if row else None
 
 
-async def held(
-    conn: Conn,
-    payment_id: str,
-    *,
-    intent_id: str,
-    external_charge_id: str,
-    capture_before: datetime | None,
-) -> None:
-    """The processor holds the money."""
+async def next_number(conn: Conn, session_id: str, leg: str) -> int:
+    """The number that the next payment of a leg of a session has."""
+    cursor = await conn.execute(
+        "SELECT COALESCE(max(number), 0) + 1 AS number FROM payment"
+        " WHERE session_id = %s AND leg = %s",
+        (session_id, leg),
+    )
+    row = await cursor.fetchone()
+    return int(row["number"]) if row else 1
+
+
+async def unanswered(conn: Conn, session_id: str) -> bool:
+    """Whether money of a session is on its way: nobody knows yet what there is to settle. What is
+    owed of it stays as it is from here on: else it could be collected while it is credited."""
     await conn.execute(
-        "UPDATE payment SET state = 'held', intent_id = %s, external_charge_id = %s,"
-        " capture_before = %s WHERE id = %s",
-        (intent_id, external_charge_id, capture_before, payment_id),
+        "SELECT FROM debt WHERE session_id = %s AND state IN ('open', 'collecting')"
+        " ORDER BY opened_at, charge_id, part FOR UPDATE",
+        (session_id,),
+    )
+    cursor = await conn.execute(
+        "SELECT FROM payment WHERE session_id = %(id)s AND state IN ('holding', 'capturing',"
+        " 'charging') UNION ALL SELECT FROM debt WHERE session_id = %(id)s"
+        " AND state = 'collecting' LIMIT 1",
+        {"id": session_id},
+    )
+    return await cursor.fetchone() is not None
+
+
+async def charged_since(conn: Conn, driver: str, since: datetime, *, but: str) -> int:
+    """How many payments ``but`` this were asked of a driver since then, and came to something."""
+    cursor = await conn.execute(
+        "SELECT count(*) AS n FROM payment WHERE driver = %s AND created_at > %s AND id <> %s"
+        " AND state NOT IN ('declined', 'released', 'parked')",
+        (driver, since, but),
+    )
+    row = await cursor.fetchone()
+    return int(row["n"]) if row else 0
+
+
+# What the processor's answer says of the card and of what can be done with it.
+_LEARNT = ("capturable_minor", "can_increment", "brand", "last4", "wallet", "customer",
+           "reusable_method")  # fmt: skip
+
+
+async def held(conn: Conn, payment_id: str, response: dict[str, Any]) -> None:
+    """The processor holds the money: as much as it says. A guest is known by the card."""
+    before = response.get("capture_before")
+    learnt = {name: response[name] for name in _LEARNT if response.get(name) is not None}
+    columns = "".join(f", {name} = %({name})s" for name in learnt)
+    await conn.execute(
+        "UPDATE payment SET state = 'held', intent_id = COALESCE(intent_id, %(intent_id)s),"
+        " external_charge_id = %(charge_id)s, capture_before = %(before)s,"
+        f" authorized_minor = %(held_minor)s, driver = COALESCE(driver, %(card)s){columns}"
+        " WHERE id = %(id)s",
+        {
+            **learnt, "id": payment_id, "intent_id": response["intent_id"],
+            "charge_id": response.get("charge_id"), "held_minor": response["held_minor"],
+            "before": datetime.fromisoformat(before) if before else None,
+            "card": response.get("fingerprint"),
+        },
+    )  # fmt: skip
+
+
+async def waits_for_card(conn: Conn, payment_id: str, intent_id: str) -> None:
+    """The card is there, and its holder has to do something more."""
+    await conn.execute(
+        "UPDATE payment SET state = 'waiting', intent_id = COALESCE(intent_id, %s) WHERE id = %s",
+        (intent_id, payment_id),
+    )
+
+
+async def raised(conn: Conn, payment_id: str, response: dict[str, Any]) -> None:
+    """More is held: the new total. Of a hold that is over by then nothing more is learnt."""
+    before = response.get("capture_before")
+    await conn.execute(
+        "UPDATE payment SET authorized_minor = %s, capturable_minor = COALESCE(%s, %s),"
+        " capture_before = COALESCE(%s, capture_before) WHERE id = %s"
+        " AND state IN ('waiting', 'holding', 'held')",
+        (
+            response["held_minor"], response.get("capturable_minor"), response["held_minor"],
+            datetime.fromisoformat(before) if before else None, payment_id,
+        ),
+    )  # fmt: skip
+
+
+async def raising(conn: Conn, payment_id: str) -> None:
+    """One more try to have more held: they are counted, also those that are declined."""
+    await conn.execute(
+        "UPDATE payment SET increments = increments + 1 WHERE id = %s", (payment_id,)
+    )
+
+
+async def not_raised(conn: Conn, payment_id: str, code: str) -> None:
+    """The card holds no more: the earlier hold stays good, and it is not asked again."""
+    await conn.execute(
+        "UPDATE payment SET decline_code = %s, can_increment = false WHERE id = %s",
+        (code, payment_id),
     )
 
 
 async def declined(conn: Conn, payment_id: str, *, intent_id: str | None, code: str) -> None:
-    """The hold was refused."""
+    """The hold, or the charge, was refused."""
     await conn.execute(
-        "UPDATE payment SET state = 'declined', intent_id = %s, decline_code = %s WHERE id = %s",
+        "UPDATE payment SET state = 'declined', intent_id = COALESCE(intent_id, %s),"
+        " decline_code = %s WHERE id = %s",
         (intent_id, code, payment_id),
     )
 
 
 async def move(
-    conn: Conn, payment_id: str, state: str, *, captured_minor: int | None = None
+    conn: Conn,
+    payment_id: str,
+    state: str,
+    *,
+    captured_minor: int | None = None,
+    gone_why: str | None = None,
 ) -> None:
-    """To capturing, captured, releasing or released."""
+    """To capturing, captured, releasing or released; ``gone_why``: not by us."""
     await conn.execute(
-        "UPDATE payment SET state = %s, captured_minor = COALESCE(%s, captured_minor)"
-        " WHERE id = %s",
-        (state, captured_minor, payment_id),
+        "UPDATE payment SET state = %s, captured_minor = COALESCE(%s, captured_minor),"
+        " gone_why = COALESCE(%s, gone_why) WHERE id = %s",
+        (state, captured_minor, gone_why, payment_id),
     )
+
+
+async def charged(conn: Conn, payment_id: str, response: dict[str, Any], taken_minor: int) -> None:
+    """Taken at once, without a hold."""
+    await conn.execute(
+        "UPDATE payment SET state = 'captured', captured_minor = %s, intent_id ="
+        " COALESCE(intent_id, %s), external_charge_id = COALESCE(external_charge_id, %s),"
+        " brand = COALESCE(%s, brand), last4 = COALESCE(%s, last4) WHERE id = %s",
+        (
+            taken_minor, response.get("intent_id"), response.get("charge_id"),
+            response.get("brand"), response.get("last4"), payment_id,
+        ),
+    )  # fmt: skip
+
+
+async def provisional(conn: Conn, payment_id: str) -> None:
+    """It is captured before the data are complete."""
+    await conn.execute("UPDATE payment SET provisional = true WHERE id = %s", (payment_id,))
+
+
+async def complete(conn: Conn, session_id: str) -> None:
+    """What was captured before the data were complete has been settled by them."""
+    await conn.execute(
+        "UPDATE payment SET provisional = false WHERE session_id = %s AND provisional",
+        (session_id,),
+    )
+
+
+async def park(conn: Conn, payment_id: str, why: str, unsent: dict[str, Any]) -> None:
+    """Nothing is sent until a person lets it: ``unsent`` is what would have been."""
+    await conn.execute(
+        "UPDATE payment SET state = 'parked', parked_why = %s, parked = %s WHERE id = %s",
+        (why, Jsonb(unsent), payment_id),
+    )
+
+
+async def parked(conn: Conn, payment_id: str) -> dict[str, Any]:
+    """What it would have sent."""
+    cursor = await conn.execute("SELECT parked FROM payment WHERE id = %s", (payment_id,))
+    row = await cursor.fetchone()
+    return dict(row["parked"]) if row else {}
 
 
 async def set_parts(
@@ -187,30 +323,18 @@ async def move_pending(
     return await cursor.fetchall()
 
 
-async def split_pending(
-    conn: Conn, payment_id: str, taken_minor: int, state: str, now: datetime
-) -> list[dict[str, Any]]:
-    """Less was taken than the pending parts ask for: they make room for parts that are captured,
-    ``taken_minor`` in all, and for parts of the rest in ``state``; the rows of the rest."""
+async def take_pending(conn: Conn, payment_id: str) -> list[dict[str, Any]]:
+    """The pending parts of a payment make room for what they really become (``add_part``); as they
+    were, in order."""
     cursor = await conn.execute(
         "DELETE FROM collection WHERE payment_id = %s AND state = 'pending'"
         " RETURNING charge_id, part, entity_id, amount_minor",
         (payment_id,),
     )
-    rest: list[dict[str, Any]] = []
-    for row in sorted(await cursor.fetchall(), key=lambda r: (r["charge_id"], r["part"])):
-        captured = min(taken_minor, row["amount_minor"])
-        taken_minor -= captured
-        missing = row["amount_minor"] - captured
-        if captured:
-            await _add_part(conn, row, Part("captured", captured, payment_id), now)
-        if missing:
-            part = await _add_part(conn, row, Part(state, missing), now)
-            rest.append({**row, "part": part, "amount_minor": missing})
-    return rest
+    return sorted(await cursor.fetchall(), key=lambda r: (r["charge_id"], r["part"]))
 
 
-async def _add_part(conn: Conn, of: dict[str, Any], part: Part, now: datetime) -> int:
+async def add_part(conn: Conn, of: dict[str, Any], part: Part, now: datetime) -> int:
     """A further part of the charge of the part ``of``; its number, which no other has had."""
     cursor = await conn.execute(
         "INSERT INTO collection"
