@@ -14,6 +14,7 @@ from wattledger.rating.assessment import (
     with_assessment,
 )
 from wattledger.rating.codec import decode, encode
+from wattledger.rating.concessions import carried, one_more, with_concessions
 from wattledger.rating.credit import Credit, credit_of, decode_credit, encode_credit
 from wattledger.rating.engine import price
 from wattledger.rating.explain import driver_text, evidence, why
@@ -32,12 +33,13 @@ from wattledger.rating.model import (
 from wattledger.rating.records import cdr_tariffs, price_cdr
 from wattledger.rating.report import report
 from wattledger.rating.returns import tax_return
-from wattledger.rating.terms import Assessed, Discount, Draw, Fee, Tax, Terms
+from wattledger.rating.terms import Assessed, Concession, Discount, Draw, Fee, Tax, Terms
 
 __all__ = [
     "ENGINE",
     "Assessed",
     "Charge",
+    "Concession",
     "Credit",
     "Difference",
     "Discount",
@@ -54,6 +56,7 @@ __all__ = [
     "TaxEngine",
     "TaxRequest",
     "Terms",
+    "carried",
     "cdr_tariffs",
     "credit_of",
     "decode",
@@ -62,6 +65,7 @@ __all__ = [
     "encode",
     "encode_credit",
     "evidence",
+    "one_more",
     "price",
     "price_cdr",
     "price_file",
@@ -72,4 +76,5 @@ __all__ = [
     "unassessed",
     "why",
     "with_assessment",
+    "with_concessions",
 ]

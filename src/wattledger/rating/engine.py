@@ -14,6 +14,7 @@ from wattledger.rating.assessment import put_on
 from wattledger.rating.checks import check, check_ends, valid_tariff
 from wattledger.rating.closing import close
 from wattledger.rating.compiled import Compiled, compile_tariff
+from wattledger.rating.concessions import conceded
 from wattledger.rating.drafts import Draft, Gathering, apply_steps
 from wattledger.rating.extras import fees, limit
 from wattledger.rating.model import Charge, LineKind
@@ -70,7 +71,7 @@ def charge_of(sections_: list[Section], compiled: list[Compiled], header: Header
     """The charge for sections, priced by the tariffs they name. ``compiled`` is not empty; its
     first one's policies and limits hold for the whole."""
     policies = compiled[0].tariff.policies
-    if header.terms.draws or header.terms.fees:
+    if header.terms.draws or header.terms.fees or header.terms.concessions:
         check_terms(header.terms)  # taxes and discounts were, when they were compiled
     bill = Bill(sections_, compiled, header)
     zero = None
@@ -114,9 +115,12 @@ def _released(bill: Bill, drafts: list[Draft], reason: str) -> Charge:
 
 
 def _with_assessed(bill: Bill, charge: Charge) -> Charge:
-    """With the taxes of a tax engine outside, where it was asked."""
+    """With the taxes of a tax engine outside, where it was asked, and then without what was given
+    back. While the engine is being asked (no taxes at all) nothing is: it is asked of all."""
     assessed = bill.terms.assessed
-    return put_on(charge, assessed, bill.tariff.tax_included) if assessed else charge
+    if assessed:
+        charge = put_on(charge, assessed, bill.tariff.tax_included)
+    return conceded(charge) if bill.terms.concessions and assessed != () else charge
 
 
 def _zero_energy(sections_: list[Section], header: Header, policies: Policies) -> str | None:

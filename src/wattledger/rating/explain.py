@@ -20,6 +20,7 @@ _OWN_SENTENCES = {
     LineKind.ROUNDING: "The sums are rounded once, from the unrounded amounts; this is how far the "
     "rounded lines above lie from them.",
     LineKind.FEE: "The way of paying has a fee of its own.",
+    LineKind.CONCESSION: "Given back after the session was billed, at the taxes that were on it.",
     LineKind.EXCISE: "A tax on every kWh delivered, whatever it was sold by.",
 }
 

@@ -36,6 +36,8 @@ class LineKind(StrEnum):
     """Negative: what lies beyond the most a session costs."""
     NOTICE = "notice"
     """Costs nothing; there so that the bill covers the whole time and all energy."""
+    CONCESSION = "concession"
+    """Negative: what was given back after the session was billed."""
     ROUNDING = "rounding"
     """Closes the gap between the rounded lines and the sums."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Literal
 
 import msgspec
 
@@ -68,6 +69,20 @@ class Assessed(msgspec.Struct, frozen=True, omit_defaults=True):
     percent: str | None = None
 
 
+class Concession(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is given back of a session after it was billed (see ``rating.concessions``): the
+    ``whole``, an ``amount`` with its taxes in minor units, or ``lines`` by their numbers on the
+    bill (the first is 1). A ``correction`` was never owed; ``goodwill`` was, and is given all the
+    same.
+    """
+
+    text: str
+    kind: Literal["correction", "goodwill"]
+    lines: tuple[int, ...] = ()
+    amount: int | None = None
+    whole: bool = False
+
+
 class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     """All of them. Percents and amounts are plain decimals as text.
 
@@ -85,6 +100,7 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     assessed: tuple[Assessed, ...] | None = None
     payment_brand: str | None = None
     payment_recognition: str | None = None
+    concessions: tuple[Concession, ...] = ()
 
     @classmethod
     def simple(
@@ -170,6 +186,14 @@ def check_terms(terms: Terms) -> None:
                            "energy, charging_time or idle_time: what is counted")  # fmt: skip
         if draw.quantity < 0:
             raise BadInput(f"$.terms.draws[{i}].quantity", draw.quantity, "Wh or s, not negative")
+    for i, concession in enumerate(terms.concessions):
+        ways = (concession.whole, concession.amount is not None, bool(concession.lines))
+        if sum(ways) != 1:
+            raise BadInput(f"$.terms.concessions[{i}]", concession.text,
+                           "one of whole, amount and lines")  # fmt: skip
+        if concession.amount is not None and concession.amount <= 0:
+            raise BadInput(f"$.terms.concessions[{i}].amount", concession.amount,
+                           "an amount above zero, in minor units")  # fmt: skip
 
 
 def _check_percent(text: str | None, path: str) -> None:
