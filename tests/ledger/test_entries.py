@@ -137,9 +137,22 @@ def test_what_a_credit_makes_due_back_is_owed_to_the_driver_until_a_charge_is_pa
         ("payout", -397, 0, False, [(Code.PAYOUTS_IN_TRANSIT, CLEARING, 397)]),
         ("payout_reversal", 397, 0, False, [(CLEARING, Code.PAYOUTS_IN_TRANSIT, 397)]),
         ("payout_failure", 397, 0, False, [(CLEARING, Code.PAYOUTS_IN_TRANSIT, 397)]),
-        ("refund", -440, 0, True, [(SUSPENSE, CLEARING, 440)]),
+        ("charge_failure", -440, 0, True, [(DRIVER, CLEARING, 440)]),
+        ("refund", -440, 0, True, [(Code.PAYABLE_DRIVER, CLEARING, 440)]),
+        ("refund", -440, 0, False, [(SUSPENSE, CLEARING, 440)]),
+        ("refund_failure", 440, 0, True, [(CLEARING, Code.PAYABLE_DRIVER, 440)]),
         ("dispute", -440, 1_500, True,
-         [(SUSPENSE, CLEARING, 440), (Code.EXPENSE_PROCESSING, CLEARING, 1_500)]),
+         [(Code.RECEIVABLE_DISPUTE, CLEARING, 440), (Code.EXPENSE_PROCESSING, CLEARING, 1_500)]),
+        ("dispute", -440, 0, False, [(SUSPENSE, CLEARING, 440)]),
+        ("dispute_reversal", 440, -1_500, True,
+         [(CLEARING, Code.RECEIVABLE_DISPUTE, 440), (CLEARING, Code.EXPENSE_PROCESSING, 1_500)]),
+        ("tax", -8, 0, False, [(Code.EXPENSE_PROCESSING, CLEARING, 8)]),
+        ("risk_reserved_funds", -500, 0, False, [(Code.RESERVED_STRIPE, CLEARING, 500)]),
+        ("payout_minimum_balance_release", 500, 0, False,
+         [(CLEARING, Code.RESERVED_STRIPE, 500)]),
+        ("topup", 1_000, 0, False, [(CLEARING, Code.BANK, 1_000)]),
+        ("transfer", -70, 0, False, [(SUSPENSE, CLEARING, 70)]),
+        ("other_adjustment", 3, 0, False, [(CLEARING, SUSPENSE, 3)]),
         ("tax_on_tuesdays", 7, 0, False, [(CLEARING, SUSPENSE, 7)]),
         ("charge", 0, 0, True, []),
     ],
@@ -153,6 +166,41 @@ def test_a_line_of_the_processor(
         a for _, c, a in journal if c is CLEARING
     )
     assert clearing == amount - fee, "clearing is the processor's balance"
+
+
+def test_what_was_given_without_being_owed_is_an_expense_and_the_revenue_stands() -> None:
+    """4.00 of energy with 0.50 of goodwill: net 3.50, tax 0.35."""
+    entry = entries.charge_issued(
+        "north", "c", DAY, "USD", Route.CARD, [("energy", 400), ("goodwill", -50)], 35
+    )
+    assert _journal(entry) == [
+        (DRIVER, Code.REVENUE_ENERGY, 400),
+        (Code.EXPENSE_GOODWILL, DRIVER, 50),
+        (DRIVER, Code.TAX_SALES, 35),
+    ]
+
+
+def test_a_refund_of_a_payment_without_a_session_is_taken_out_of_what_it_was_booked_as() -> None:
+    entry = entries.processor_item(
+        "north", "txn_1", DAY, "USD", "refund", -440, 0, known=True, owed=False
+    )
+    assert _journal(entry) == [(DRIVER, CLEARING, 440)]
+
+
+def test_what_a_lost_dispute_withdrew_is_an_expense_and_what_came_back_is_none() -> None:
+    lost = entries.dispute_lost("north", "txn_1", DAY, "USD", 440)
+    assert _journal(lost) == [(Code.EXPENSE_DISPUTES, Code.RECEIVABLE_DISPUTE, 440)]
+    back = entries.dispute_lost("north", "txn_2", DAY, "USD", -440)
+    assert _journal(back) == [(Code.RECEIVABLE_DISPUTE, Code.EXPENSE_DISPUTES, 440)]
+
+
+def test_a_refund_that_reached_its_driver_otherwise_is_owed_no_more() -> None:
+    by_hand, by_dispute = (
+        entries.refund_otherwise("north", "prf_1", DAY, "USD", 44, disputed=disputed)
+        for disputed in (False, True)
+    )
+    assert _journal(by_hand) == [(Code.PAYABLE_DRIVER, Code.SUSPENSE_REFUNDS, 44)]
+    assert _journal(by_dispute) == [(Code.PAYABLE_DRIVER, Code.EXPENSE_DISPUTES, 44)]
 
 
 def test_a_payout_arrives_and_may_come_back() -> None:
@@ -173,7 +221,7 @@ def test_each_account_has_its_kind() -> None:
     for code in Code:
         kinds.setdefault(kind(code), set()).add(code.value.partition(".")[0])
     assert kinds == {
-        "asset": {"receivable", "clearing", "payouts", "bank", "suspense"},
+        "asset": {"receivable", "clearing", "reserved", "payouts", "bank", "suspense"},
         "liability": {"tax", "payable"},
         "revenue": {"revenue"},
         "expense": {"expense"},

@@ -50,8 +50,15 @@ def test_each_difference_has_its_code(
 
 def test_every_leg_but_the_meter_can_be_explained() -> None:
     """The meter's breaks are found by ``meter_breaks``."""
-    for leg in set(TITLES) - {"meter"}:
+    for leg in set(TITLES) - {"meter", "holds"}:
         explain(leg)("k", [_item("k", 1)], [])
+
+
+@pytest.mark.parametrize("code", ["hold.gone_charged", "hold.gone_owed", "hold.gone_waived"])
+def test_what_pays_for_a_hold_that_was_gone_names_the_break(code: str) -> None:
+    _, (found,) = match([_item(f"{code}|pay_1", 440, name="pay_1")], [], explain("holds"))
+    assert (found.code, found.item_id, found.amount_minor) == (code, "pay_1", -440)
+    assert found.proposal
 
 
 def test_a_cent_is_a_break_with_its_amount_and_both_sides() -> None:

@@ -45,6 +45,8 @@ _STREAM = {
     "time": Code.REVENUE_TIME,
     "idle": Code.REVENUE_IDLE,
     "fee": Code.REVENUE_FEE,
+    # Below zero: what was given without being owed is an expense, and the revenue stands.
+    "goodwill": Code.EXPENSE_GOODWILL,
 }
 
 
@@ -117,6 +119,17 @@ def waiver(
     return entry(entity_id, "waiver", part_id, on, currency, [moved])
 
 
+def paid_outside(
+    entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
+) -> Entry | None:
+    """What a terminal's vendor takes is owed by the vendor, and no more by the driver; where the
+    route says so from the start nothing moves."""
+    moved = None
+    if route is not Route.EXTERNAL:
+        moved = posting(Code.RECEIVABLE_EXTERNAL, receivable(route), amount_minor)
+    return entry(entity_id, "paid_outside", part_id, on, currency, [moved])
+
+
 def refund_due(
     entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
 ) -> Entry | None:
@@ -126,19 +139,68 @@ def refund_due(
     return entry(entity_id, "refund_due", part_id, on, currency, [moved])
 
 
-# What each of Stripe's reporting categories is about, seen from clearing. What is not here is
-# money that moved for a reason we do not know: it goes to suspense and shows as a break. So does a
-# refund, as long as none is ours: those that are will settle PAYABLE_DRIVER.
+def debt_paid(
+    entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
+) -> Entry | None:
+    """Dr receivable / Cr receivable.debt: a card has paid it after all, and the processor's own
+    line settles the receivable."""
+    moved = posting(receivable(route), Code.RECEIVABLE_DEBT, amount_minor)
+    return entry(entity_id, "debt_paid", part_id, on, currency, [moved])
+
+
+def written_off(
+    entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
+) -> Entry | None:
+    """Dr waived / Cr receivable.debt: by a person's decision nobody is asked for it any more."""
+    moved = posting(Code.EXPENSE_WAIVED, Code.RECEIVABLE_DEBT, amount_minor)
+    return entry(entity_id, "written_off", part_id, on, currency, [moved])
+
+
+def wallet_drawn(
+    entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
+) -> Entry | None:
+    """Dr payable.wallet / Cr receivable for what a wallet pays; of a credit: given back to it."""
+    moved = posting(Code.PAYABLE_WALLET, receivable(route), amount_minor)
+    return entry(entity_id, "wallet", part_id, on, currency, [moved])
+
+
+def wallet_filled(
+    entity_id: str, cause_id: str, on: date, currency: str, amount_minor: int, *, by_card: bool
+) -> Entry | None:
+    """Dr receivable / Cr payable.wallet: paid in advance, by a card (whose money the processor's
+    own line brings) or to somebody else."""
+    owed = Code.RECEIVABLE_DRIVER if by_card else Code.RECEIVABLE_EXTERNAL
+    moved = posting(owed, Code.PAYABLE_WALLET, amount_minor)
+    return entry(entity_id, "topup", cause_id, on, currency, [moved])
+
+
+# What each of Stripe's reporting categories is about, seen from clearing. What is not here
+# (transfer, other_adjustment, …) is money that moved for a reason we do not know: it goes to
+# suspense and shows as a break. So does what is about a driver's money that is not ours.
 _COUNTERPART = {
     "charge": Code.RECEIVABLE_DRIVER,
     "partial_capture_reversal": Code.RECEIVABLE_DRIVER,
+    "charge_failure": Code.RECEIVABLE_DRIVER,
+    "refund": Code.PAYABLE_DRIVER,
+    "refund_failure": Code.PAYABLE_DRIVER,
+    "dispute": Code.RECEIVABLE_DISPUTE,
+    "dispute_reversal": Code.RECEIVABLE_DISPUTE,
     "fee": Code.EXPENSE_PROCESSING,
     "network_cost": Code.EXPENSE_PROCESSING,
+    # The tax on the processor's own fees.
+    "tax": Code.EXPENSE_PROCESSING,
+    "risk_reserved_funds": Code.RESERVED_STRIPE,
+    "payout_minimum_balance_hold": Code.RESERVED_STRIPE,
+    "payout_minimum_balance_release": Code.RESERVED_STRIPE,
+    # The operator's own money, to and from the same bank account that payouts go to.
+    "topup": Code.BANK,
+    "topup_reversal": Code.BANK,
     "payout": Code.PAYOUTS_IN_TRANSIT,
     # A payout that failed or was called back: the money is the processor's again.
     "payout_reversal": Code.PAYOUTS_IN_TRANSIT,
     "payout_failure": Code.PAYOUTS_IN_TRANSIT,
 }
+_DRIVERS = frozenset({Code.RECEIVABLE_DRIVER, Code.PAYABLE_DRIVER, Code.RECEIVABLE_DISPUTE})
 
 
 def processor_item(
@@ -151,12 +213,20 @@ def processor_item(
     fee_minor: int,
     *,
     known: bool,
+    owed: bool = True,
 ) -> Entry | None:
-    """Dr clearing / Cr receivable for a charge, Dr fees / Cr clearing, Dr in transit / Cr
-    clearing for a payout; signs turn it round. ``known``: a payment of ours stands behind it."""
+    """Dr clearing / Cr receivable for a charge, Dr payable / Cr clearing for a refund, Dr
+    receivable.dispute / Cr clearing for what a dispute withdraws, Dr fees / Cr clearing, Dr in
+    transit / Cr clearing for a payout; signs turn it round.
+
+    ``known``: a payment, or a refund, of ours stands behind it. A refund that is not ``owed`` by a
+    bill gives back a payment that has no session: it is taken out of what that was booked as.
+    """
     counterpart = _COUNTERPART.get(category, Code.SUSPENSE)
-    if counterpart is Code.RECEIVABLE_DRIVER and not known:
+    if counterpart in _DRIVERS and not known:
         counterpart = Code.SUSPENSE
+    if counterpart is Code.PAYABLE_DRIVER and not owed:
+        counterpart = Code.RECEIVABLE_DRIVER
     moved = posting(Code.CLEARING_STRIPE, counterpart, amount_minor)
     fee = posting(Code.EXPENSE_PROCESSING, Code.CLEARING_STRIPE, fee_minor)
     return entry(entity_id, "processor_item", item_id, on, currency, [moved, fee])
@@ -176,3 +246,49 @@ def payout_failed(
     """Dr payouts in transit / Cr bank: what was paid did not arrive after all."""
     moved = posting(Code.PAYOUTS_IN_TRANSIT, Code.BANK, amount_minor)
     return entry(entity_id, "payout_failed", payout_id, on, currency, [moved])
+
+
+def dispute_lost(
+    entity_id: str, item_id: str, on: date, currency: str, amount_minor: int
+) -> Entry | None:
+    """Dr disputes / Cr receivable.dispute: what a lost dispute withdrew does not come back. One
+    entry for each of the processor's lines of it."""
+    moved = posting(Code.EXPENSE_DISPUTES, Code.RECEIVABLE_DISPUTE, amount_minor)
+    return entry(entity_id, "dispute_lost", item_id, on, currency, [moved])
+
+
+def refund_otherwise(
+    entity_id: str,
+    refund_id: str,
+    on: date,
+    currency: str,
+    amount_minor: int,
+    *,
+    disputed: bool,
+    owed: bool = True,
+) -> Entry | None:
+    """Dr payable / Cr suspense.refunds: the driver has it, and not by the processor. Where a lost
+    dispute gave it to the driver the loss is that much smaller: / Cr disputes. What is not ``owed``
+    by a bill is taken out of what was booked when it was taken: Dr receivable."""
+    source = Code.EXPENSE_DISPUTES if disputed else Code.SUSPENSE_REFUNDS
+    target = Code.PAYABLE_DRIVER if owed else Code.RECEIVABLE_DRIVER
+    moved = posting(target, source, amount_minor)
+    return entry(entity_id, "refund_otherwise", refund_id, on, currency, [moved])
+
+
+def topup_taken_back(
+    entity_id: str, item_id: str, on: date, currency: str, amount_minor: int, *, disputed: bool
+) -> Entry | None:
+    """Dr payable.wallet / Cr suspense: what was given back of a top-up at the processor is not in
+    the wallet any more. Where a lost dispute took it the loss is smaller: / Cr disputes."""
+    source = Code.EXPENSE_DISPUTES if disputed else Code.SUSPENSE
+    moved = posting(Code.PAYABLE_WALLET, source, amount_minor)
+    return entry(entity_id, "topup_taken_back", item_id, on, currency, [moved])
+
+
+def refund_taken_over(
+    entity_id: str, item_id: str, on: date, currency: str, amount_minor: int
+) -> Entry | None:
+    """Dr payable / Cr suspense: what was given back at the processor was due by a refund."""
+    moved = posting(Code.PAYABLE_DRIVER, Code.SUSPENSE, amount_minor)
+    return entry(entity_id, "refund_taken_over", item_id, on, currency, [moved])

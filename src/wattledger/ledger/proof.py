@@ -44,10 +44,18 @@ _WHOLE_WH = (
     "div((d->>'energy')::numeric, COALESCE((d->>'quantity_scale')::numeric, 1))"
     " - (mod((d->>'energy')::numeric, COALESCE((d->>'quantity_scale')::numeric, 1)) < 0)::int) END"
 )
-# What the parts of some states move in the ledger.
+# The account that a part of each state moves. What it moved before, as a debt that was paid or
+# written off, has gone back.
 _OWED = (
-    "(VALUES ('debt', 'debt', 'receivable.debt'), ('waived', 'waiver', 'expense.waived'),"
-    " ('refund_due', 'refund_due', 'payable.driver')) o (state, cause, account)"
+    "(VALUES ('debt', 'receivable.debt'), ('waived', 'expense.waived'),"
+    " ('refund_due', 'payable.driver'), ('wallet', 'payable.wallet')) o (state, account)"
+)
+_CAUSES = "('debt', 'waiver', 'refund_due', 'debt_paid', 'written_off', 'wallet')"
+# What books a part, and the states in which it may have been booked so.
+_OF_PARTS = (
+    "(VALUES ('debt', '{debt,captured,waived}'::text[]), ('waiver', '{waived}'),"
+    " ('refund_due', '{refund_due}'), ('debt_paid', '{captured}'), ('written_off', '{waived}'),"
+    " ('wallet', '{wallet}'), ('paid_outside', '{external}')) o (cause, states)"
 )
 _MOVED = "COALESCE(sum(l.debit_minor - l.credit_minor), 0)"
 # name, what is wrong (a row each: subject, message)
@@ -94,7 +102,8 @@ _CHECKS = (
         " || ', the charge says ' || c.net_minor || ' and ' || c.tax_minor AS message FROM charge c"
         " JOIN (SELECT e.cause_id AS id, e.cause AS kind,"
         "   COALESCE(sum(l.credit_minor - l.debit_minor)"
-        "     FILTER (WHERE l.account LIKE 'revenue.%'), 0) AS net,"
+        "     FILTER (WHERE l.account LIKE 'revenue.%' OR l.account = 'expense.goodwill'), 0)"
+        "   AS net,"
         "   COALESCE(sum(l.credit_minor - l.debit_minor)"
         "     FILTER (WHERE l.account LIKE 'tax.%'), 0) AS tax"
         "   FROM entry e LEFT JOIN journal_line l ON l.entry_id = e.id"
@@ -149,6 +158,14 @@ _CHECKS = (
         "   WHEN 'processor_item'"
         "     THEN NOT EXISTS (SELECT FROM processor_item i WHERE i.id = cause_id)"
         "   WHEN 'payout' THEN NOT EXISTS (SELECT FROM payout o WHERE o.id = cause_id)"
+        "   WHEN 'dispute_lost' THEN NOT EXISTS (SELECT FROM processor_item i JOIN dispute d"
+        "     ON d.id = i.source AND d.status IN ('lost', 'prevented') WHERE i.id = cause_id)"
+        "   WHEN 'refund_taken_over' THEN NOT EXISTS"
+        "     (SELECT FROM processor_item i WHERE i.id = cause_id AND i.category = 'refund')"
+        "   WHEN 'topup_taken_back' THEN NOT EXISTS"
+        "     (SELECT FROM wallet_move w WHERE w.kind = 'paid_out' AND w.cause_id = entry.cause_id)"
+        "   WHEN 'refund_otherwise' THEN NOT EXISTS"
+        "     (SELECT FROM payment_refund r WHERE r.id = cause_id AND r.state = 'otherwise')"
         "   ELSE false END",
     ),
     (
@@ -178,20 +195,63 @@ _CHECKS = (
     ),
     (
         "part.booked",
-        # The account that a part of each state moves: debited, or credited by a part below zero.
+        # Debited, or credited by a part below zero: its own account, and none of the others.
         f"SELECT k.charge_id || '/' || k.part AS subject, 'is ' || k.state || ' with ' ||"
-        f" k.amount_minor || ' and booked with ' || {_MOVED} AS message"
-        f" FROM collection k JOIN {_OWED} USING (state)"
-        " LEFT JOIN journal_line l ON l.cause = o.cause AND l.account = o.account"
-        " AND l.cause_id = k.charge_id || '/' || k.part"
-        f" GROUP BY k.charge_id, k.part HAVING {_MOVED} <> k.amount_minor",
+        f" k.amount_minor || ' and booked with ' || {_MOVED} || ' on ' || o.account AS message"
+        f" FROM collection k CROSS JOIN {_OWED}"
+        f" LEFT JOIN journal_line l ON l.cause IN {_CAUSES}"
+        " AND l.account = o.account AND l.cause_id = k.charge_id || '/' || k.part"
+        f" GROUP BY k.charge_id, k.part, o.state, o.account HAVING {_MOVED}"
+        " <> CASE WHEN k.state = o.state THEN k.amount_minor ELSE 0 END",
     ),
     (
         "part.entry",
         "SELECT e.id::text AS subject, 'books a ' || e.cause || ' of ' || e.cause_id"
-        f" || ', which is no such part' AS message FROM entry e JOIN {_OWED} USING (cause)"
+        f" || ', which is no such part' AS message FROM entry e JOIN {_OF_PARTS} USING (cause)"
         " LEFT JOIN collection k ON k.charge_id || '/' || k.part = e.cause_id"
-        " AND k.state = o.state WHERE k.charge_id IS NULL",
+        " AND k.state = ANY(o.states) WHERE k.charge_id IS NULL",
+    ),
+    (
+        "debt.part",
+        # Every part that is owed has its debt (those of credits close theirs), and they agree.
+        "SELECT k.charge_id || '/' || k.part AS subject, 'is ' || k.state || ', its debt '"
+        " || COALESCE(d.state, 'of nobody') AS message FROM collection k"
+        " LEFT JOIN debt d USING (charge_id, part) WHERE k.amount_minor > 0"
+        " AND (k.state = 'debt' OR d.charge_id IS NOT NULL)"
+        " AND (d.amount_minor IS DISTINCT FROM k.amount_minor OR k.state <> CASE d.state"
+        "   WHEN 'paid' THEN 'captured' WHEN 'written_off' THEN 'waived' ELSE 'debt' END)",
+    ),
+    (
+        "wallet.balance",
+        "SELECT COALESCE(w.entity_id, l.entity_id) || ' ' || COALESCE(w.currency, l.currency)"
+        " AS subject, 'wallets hold ' || COALESCE(w.amount, 0) || ', the ledger owes them '"
+        " || COALESCE(l.amount, 0) AS message"
+        " FROM (SELECT entity_id, currency, sum(amount_minor) AS amount FROM wallet_move"
+        "   GROUP BY entity_id, currency) w"
+        " FULL JOIN (SELECT entity_id, currency, sum(credit_minor - debit_minor) AS amount"
+        "   FROM journal_line WHERE account = 'payable.wallet' GROUP BY entity_id, currency) l"
+        " ON (w.entity_id, w.currency) = (l.entity_id, l.currency)"
+        " WHERE COALESCE(w.amount, 0) <> COALESCE(l.amount, 0)",
+    ),
+    (
+        "wallet.topup",
+        "SELECT p.id AS subject, 'is ' || p.state || ' with ' || p.captured_minor"
+        " || ', its wallet got ' || COALESCE(w.amount_minor, 0) AS message FROM payment p"
+        " LEFT JOIN wallet_move w ON w.kind = 'topup' AND w.cause_id = p.id"
+        " WHERE p.leg = 'topup' AND COALESCE(w.amount_minor, 0) <> p.captured_minor",
+    ),
+    (
+        "wallet.paid_out",
+        # A wallet pays out what the processor took back of its top-up, and is booked with it.
+        "SELECT w.cause_id AS subject, 'is paid out with ' || -w.amount_minor || ', and booked'"
+        f" || ' with ' || {_MOVED} AS message FROM wallet_move w"
+        " LEFT JOIN processor_item i ON i.id = w.cause_id"
+        " LEFT JOIN payment p ON p.id = i.payment_id AND p.leg = 'topup'"
+        "   AND (p.entity_id, p.account_id, p.currency) = (w.entity_id, w.account_id, w.currency)"
+        " LEFT JOIN journal_line l ON l.cause = 'topup_taken_back' AND l.cause_id = w.cause_id"
+        "   AND l.account = 'payable.wallet' WHERE w.kind = 'paid_out'"
+        " GROUP BY w.cause_id, w.amount_minor, i.amount_minor, p.id"
+        f" HAVING {_MOVED} <> -w.amount_minor OR p.id IS NULL OR w.amount_minor < i.amount_minor",
     ),
     (
         "refund.due",
@@ -201,12 +261,50 @@ _CHECKS = (
         " GROUP BY p.id HAVING sum(k.amount_minor) NOT BETWEEN -p.captured_minor AND 0",
     ),
     (
+        "refund.sent",
+        # Nobody's card gets back more than the session's documents say.
+        "SELECT r.payment_id AS subject, 'gave back ' || sum(r.amount_minor) || ', and '"
+        " || COALESCE(max(k.due), 0) || ' is due back' AS message FROM payment_refund r"
+        " LEFT JOIN (SELECT payment_id, -sum(amount_minor) AS due FROM collection"
+        "   WHERE state = 'refund_due' GROUP BY payment_id) k USING (payment_id)"
+        " WHERE r.cause IN ('adjustment', 'refund') AND r.state NOT IN ('failed', 'refused')"
+        " GROUP BY r.payment_id HAVING sum(r.amount_minor) > COALESCE(max(k.due), 0)",
+    ),
+    (
+        "refund.issued",
+        "SELECT r.id AS subject, 'was issued by ' || r.charge_id || ', which is no credit of its'"
+        " || ' session' AS message FROM refund r LEFT JOIN charge c ON c.id = r.charge_id"
+        "   AND c.kind = 'credit' AND c.session_id = r.session_id"
+        " WHERE r.charge_id IS NOT NULL AND c.id IS NULL",
+    ),
+    (
+        "dispute.lost",
+        # What was withdrawn for one that was prevented is gone, too.
+        "SELECT i.id AS subject, 'is of a lost dispute and stands as one that is open' AS message"
+        " FROM processor_item i JOIN dispute d ON d.id = i.source"
+        "   AND d.status IN ('lost', 'prevented')"
+        " WHERE i.payment_id IS NOT NULL AND i.amount_minor <> 0 AND NOT EXISTS"
+        "   (SELECT FROM entry e WHERE e.cause = 'dispute_lost' AND e.cause_id = i.id)",
+    ),
+    (
         "captured.parts",
+        # What is not asked for by a bill, and goes back, counts too. What the processor took beyond
+        # that is no mistake of ours where it was shown as such: until it goes back it is a break
+        # of the reconciliation.
         "SELECT p.id AS subject, 'is ' || p.state || ' with ' || p.captured_minor"
-        " || ', its captured parts sum to ' || COALESCE(sum(k.amount_minor), 0) AS message"
-        " FROM payment p LEFT JOIN collection k ON k.payment_id = p.id AND k.state = 'captured'"
-        " GROUP BY p.id HAVING COALESCE(sum(k.amount_minor), 0)"
-        " <> CASE p.state WHEN 'captured' THEN p.captured_minor ELSE 0 END",
+        " || ', its captured parts sum to ' || k.sum || ', and of the rest goes back ' || r.sum"
+        " AS message FROM payment p"
+        " CROSS JOIN LATERAL (SELECT COALESCE(sum(amount_minor), 0) AS sum FROM collection"
+        "   WHERE payment_id = p.id AND state = 'captured') k"
+        " CROSS JOIN LATERAL (SELECT COALESCE(sum(amount_minor), 0) AS sum FROM payment_refund"
+        "   WHERE payment_id = p.id AND cause = 'suspense'"
+        "   AND state NOT IN ('failed', 'refused')) r"
+        " CROSS JOIN LATERAL (SELECT CASE p.state WHEN 'captured' THEN p.captured_minor ELSE 0"
+        "   END - k.sum - r.sum AS minor) rest"
+        " WHERE p.leg <> 'topup' AND rest.minor <> 0 AND NOT (rest.minor > 0 AND EXISTS"
+        "   (SELECT FROM anomaly a WHERE a.subject = p.id AND a.code IN ('capture.outside',"
+        "     'capture.over', 'capture.differs')"
+        "     AND (a.detail->>'taken_minor')::bigint >= p.captured_minor))",
     ),
     (
         "charge.document",

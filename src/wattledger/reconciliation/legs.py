@@ -2,8 +2,11 @@
 
 meter      register movement of each connector, as told <-> the sessions on it
 session    billed sessions <-> charges
-processor  captured parts of charges <-> the processor's items of the same payment
+processor  captured parts of charges, and wallets <-> the processor's items of the same payment
+refunds    what went back by payment <-> the processor's items of the same refund
+disputes   disputes as they stand <-> what was withdrawn and came back for them
 payout     payouts <-> the items they pay out
+holds      charges whose hold was gone when it was needed <-> paid otherwise, or accepted
 external   charges paid elsewhere <-> what was taken there
 books      charges, for each receiver <-> acknowledged messages
 """
@@ -21,7 +24,10 @@ TITLES = {
     "meter": ("Meter", "Sessions"),
     "session": ("Sessions", "Charges"),
     "processor": ("Captured", "Processor"),
+    "refunds": ("Refunds", "Refunds at the processor"),
+    "disputes": ("Disputes", "Withdrawn for disputes"),
     "payout": ("Payouts", "Items paid out"),
+    "holds": ("Charges whose hold was gone", "Paid otherwise, or accepted"),
     "external": ("Charges paid elsewhere", "Taken elsewhere"),
     "books": ("Charges", "Acknowledged by the books"),
 }
@@ -39,7 +45,23 @@ _CODES = {
     "processor": (
         ("missing.external", "Charge the card again, or book the driver's debt"),
         ("missing.internal", "Find the session of this payment, or refund it"),
-        ("amount.capture_mismatch", "Refund or write off the difference"),
+        ("amount.capture_mismatch", "Give back what is too much, or find what is missing"),
+    ),
+    "refunds": (
+        (
+            "missing.external",
+            "See whether the processor gave it back; try again, or pay it by hand",
+        ),
+        (
+            "missing.internal",
+            "It was made at the processor: take it over as a refund of its session",
+        ),
+        ("amount.refund_mismatch", "Compare the refund with the processor's lines of it"),
+    ),
+    "disputes": (
+        ("missing.external", "Wait for the processor to withdraw it, then ask the processor"),
+        ("missing.internal", "Find the payment that this dispute is about"),
+        ("amount.dispute_mismatch", "Compare what was withdrawn with what is disputed"),
     ),
     "payout": (
         ("missing.items", "Ask the processor for the items of this payout"),
@@ -57,14 +79,24 @@ _CODES = {
         ("amount.books_mismatch", "Compare the message with the charge"),
     ),
 }
+# What pays instead of a hold that is gone says what the difference is, and what to do.
+_GONE = {
+    "hold.gone_charged": "Wait for the second charge; should the card refuse, see its debt",
+    "hold.gone_owed": "Collect the debt, write it off, or accept it",
+    "hold.gone_waived": "Accept it: nobody pays it",
+}
 
 
 def explain(leg: str) -> Explain:
-    """Names the difference in a group of ``leg``."""
+    """Names the difference in a group of ``leg``. In the leg holds ``key`` is 'code|payment'."""
 
     def name(key: str, ours: list[Item], theirs: list[Item]) -> Break:
         which = 2 if ours and theirs else (1 if theirs else 0)
-        code, proposal = _CODES[leg][which]
+        if leg == "holds":
+            code = key.partition("|")[0]
+            proposal = _GONE[code]
+        else:
+            code, proposal = _CODES[leg][which]
         first = (ours or theirs)[0]
         left, right = TITLES[leg]
         our, their = sum(i.amount for i in ours), sum(i.amount for i in theirs)

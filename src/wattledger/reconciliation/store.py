@@ -31,6 +31,48 @@ _METERED = (
     " started_at FROM session WHERE entity_id = %(entity)s AND meter_stop_wh IS NOT NULL"
     f" AND {_ABSOLUTE})"
 )
+# What each payment has paid for here, and since when: parts of charges, or a wallet; and what it
+# took beyond that, once it went back.
+_BOOKED = (
+    f"{_READ}, booked AS (SELECT payment_id, sum(amount_minor)::bigint AS amount, max(at) AS at"
+    " FROM (SELECT payment_id, amount_minor, changed_at AS at FROM collection"
+    "   WHERE state = 'captured' AND payment_id IS NOT NULL"
+    " UNION ALL SELECT payment_id, amount_minor, settled_at FROM payment_refund"
+    "   WHERE cause = 'suspense' AND state IN ('done', 'otherwise')"
+    " UNION ALL SELECT cause_id, amount_minor, at FROM wallet_move WHERE kind = 'topup') paid"
+    " GROUP BY payment_id)"
+)
+# Of the processor's lines those that are about no payment, and those with legs of their own.
+_NO_CHARGE = (
+    "('payout', 'payout_reversal', 'payout_failure', 'fee', 'network_cost', 'tax', 'topup',"
+    " 'topup_reversal', 'risk_reserved_funds', 'payout_minimum_balance_hold',"
+    " 'payout_minimum_balance_release', 'refund', 'refund_failure', 'dispute',"
+    " 'dispute_reversal')"
+)
+# A refund that failed moved nothing in the end; one that reached its driver otherwise neither.
+_GAVE = "CASE WHEN r.state = 'done' THEN r.amount_minor ELSE 0 END"
+# A dispute as its last change says; one that was decided after the last reading is on its way.
+_DECIDED = "COALESCE(d.closed_at, d.opened_at)"
+# The parts of standing charges whose hold was gone when they were to be captured, by what they
+# became. What a person wrote off, or accepted, or what is paid by now, is settled.
+_GONE = (
+    "WITH gone AS (SELECT p.id, p.entity_id, p.currency, p.session_id, p.gone_why, k.amount_minor,"
+    " k.state = 'captured' OR d.state = 'written_off' OR EXISTS (SELECT FROM anomaly a"
+    "   WHERE a.subject = p.id AND a.code LIKE 'hold.gone\\_%%' AND a.resolved_at IS NOT NULL)"
+    "   AS settled, CASE WHEN d.state IS NOT NULL THEN 'hold.gone_owed'"
+    "   WHEN k.state = 'waived' THEN 'hold.gone_waived' ELSE 'hold.gone_charged' END AS code"
+    " FROM payment p JOIN standing_charge c ON c.session_id = p.session_id"
+    " JOIN collection k ON k.charge_id = c.id"
+    " LEFT JOIN debt d ON d.charge_id = k.charge_id AND d.part = k.part"
+    " WHERE p.entity_id = %(entity)s AND p.leg = 'hold' AND p.state = 'released'"
+    " AND p.gone_why IS NOT NULL AND k.state IN ('pending', 'captured', 'waived', 'debt')"
+    " AND NOT EXISTS (SELECT FROM payment q WHERE q.session_id = p.session_id"
+    "   AND q.leg = 'hold' AND q.number > p.number))"
+    " SELECT id, code || '|' || id AS key, sum(amount_minor)::bigint AS amount, entity_id,"
+    " currency, 'Hold ' || id || ' (' || gone_why || ') of session ' || session_id AS what"
+    " FROM gone"
+)
+_BY_GONE = " GROUP BY id, code, entity_id, currency, gone_why, session_id"
 # The documents that messages to the books told of: one, or those of an adjustment.
 _MESSAGES = (
     "SELECT e.id, e.subject AS target, e.state, d.number, d.told->>'charge_id' AS charge_id,"
@@ -39,7 +81,7 @@ _MESSAGES = (
     " jsonb_array_elements(COALESCE(e.request->'data'->'documents',"
     "   jsonb_build_array(e.request->'data'))) WITH ORDINALITY AS d (told, number)"
     " WHERE e.kind = 'webhook.deliver'"
-    " AND e.request->>'type' IN ('session.billed', 'session.adjusted')"
+    " AND e.request->>'type' IN ('session.billed', 'session.adjusted', 'session.refunded')"
 )
 # Each query gives id, key, amount, entity_id, currency, what. %(entity)s restricts to a legal
 # entity, because two of them never share an item; what was issued from %(told_by)s on may still
@@ -84,20 +126,51 @@ _SIDES = {
     # What we booked: the parts, not the processor's own word for it. What was captured after the
     # processor was last read is on its way, not a difference.
     ("processor", "ours"): (
-        f"{_READ} SELECT p.id, p.id AS key, sum(k.amount_minor)::bigint AS amount, p.entity_id,"
-        " p.currency, 'Payment of session ' || p.session_id AS what"
-        " FROM payment p JOIN collection k ON k.payment_id = p.id AND k.state = 'captured'"
-        " JOIN read USING (processor_id) WHERE p.entity_id = %(entity)s"
-        " GROUP BY p.id, read.at HAVING max(k.changed_at) < read.at"
+        f"{_BOOKED} SELECT p.id, p.id AS key, b.amount, p.entity_id, p.currency,"
+        " CASE WHEN p.session_id IS NULL THEN 'Payment ' || p.id"
+        "   ELSE 'Payment of session ' || p.session_id END AS what"
+        " FROM booked b JOIN payment p ON p.id = b.payment_id JOIN read USING (processor_id)"
+        " WHERE p.entity_id = %(entity)s AND b.at < read.at"
     ),
     ("processor", "theirs"): (
-        f"{_READ} SELECT i.id, COALESCE(i.payment_id, i.id) AS key, i.amount_minor AS amount,"
+        f"{_BOOKED} SELECT i.id, COALESCE(i.payment_id, i.id) AS key, i.amount_minor AS amount,"
         " i.entity_id, i.currency, 'Item ' || i.id || ' (' || i.category || ')' AS what"
         " FROM processor_item i LEFT JOIN read USING (processor_id)"
-        " WHERE i.entity_id = %(entity)s AND i.category NOT IN"
-        " ('payout', 'payout_reversal', 'payout_failure', 'fee', 'network_cost')"
-        " AND NOT EXISTS (SELECT FROM collection k WHERE k.payment_id = i.payment_id"
-        "   AND k.state = 'captured' AND k.changed_at >= read.at)"
+        f" WHERE i.entity_id = %(entity)s AND i.category NOT IN {_NO_CHARGE}"
+        " AND NOT EXISTS (SELECT FROM booked b WHERE b.payment_id = i.payment_id"
+        "   AND b.at >= read.at)"
+    ),
+    ("refunds", "ours"): (
+        f"{_READ} SELECT r.id, r.id AS key, {_GAVE} AS amount, r.entity_id, r.currency,"
+        " 'Refund of payment ' || r.payment_id AS what FROM payment_refund r"
+        " JOIN payment p ON p.id = r.payment_id JOIN read USING (processor_id)"
+        " WHERE r.entity_id = %(entity)s AND r.settled_at < read.at AND (r.state = 'done'"
+        "   OR EXISTS (SELECT FROM processor_item i WHERE i.payment_refund_id = r.id))"
+    ),
+    ("refunds", "theirs"): (
+        # One that was made at the processor may have become ours since.
+        f"{_READ} SELECT i.id, COALESCE(r.id, i.id) AS key, -i.amount_minor AS amount,"
+        " i.entity_id, i.currency, 'Item ' || i.id || ' (' || i.category || ')' AS what"
+        " FROM processor_item i LEFT JOIN payment_refund r ON r.id = i.payment_refund_id"
+        "   OR r.external_refund_id = i.source LEFT JOIN read USING (processor_id)"
+        " WHERE i.entity_id = %(entity)s AND i.category IN ('refund', 'refund_failure')"
+        " AND (r.id IS NULL OR r.settled_at < read.at)"
+    ),
+    ("disputes", "ours"): (
+        f"{_READ} SELECT d.id, d.id AS key, CASE d.status WHEN 'won' THEN 0 ELSE d.amount_minor"
+        " END AS amount, d.entity_id, d.currency, 'Dispute ' || d.id || ' of payment '"
+        " || d.payment_id AS what FROM dispute d JOIN read USING (processor_id)"
+        " WHERE d.entity_id = %(entity)s AND NOT d.inquiry AND d.payment_id IS NOT NULL"
+        f" AND {_DECIDED} < read.at AND (d.status NOT IN ('won', 'prevented', 'charge_refunded')"
+        "   OR EXISTS (SELECT FROM processor_item i WHERE i.source = d.id))"
+    ),
+    ("disputes", "theirs"): (
+        f"{_READ} SELECT i.id, COALESCE(i.source, i.id) AS key, -i.amount_minor AS amount,"
+        " i.entity_id, i.currency, 'Item ' || i.id || ' (' || i.category || ')' AS what"
+        " FROM processor_item i LEFT JOIN read USING (processor_id)"
+        " WHERE i.entity_id = %(entity)s AND i.category IN ('dispute', 'dispute_reversal')"
+        " AND NOT EXISTS (SELECT FROM dispute d WHERE d.id = i.source"
+        f"   AND {_DECIDED} >= read.at)"
     ),
     ("payout", "ours"): (
         "SELECT id, id AS key, amount_minor AS amount, entity_id, currency, 'Payout ' || id AS what"
@@ -108,13 +181,17 @@ _SIDES = {
         " 'Item ' || id AS what FROM processor_item"
         " WHERE entity_id = %(entity)s AND payout_id IS NOT NULL AND category <> 'payout'"
     ),
+    ("holds", "ours"): f"{_GONE}{_BY_GONE}",
+    ("holds", "theirs"): f"{_GONE} WHERE settled{_BY_GONE}",
     ("external", "ours"): (
         # Who named no tax is compared without it. A CDR is compared whoever it is settled with.
         "SELECT c.id, c.session_id AS key, CASE WHEN x.without_tax THEN c.net_minor"
         " ELSE c.total_minor END AS amount, c.entity_id, c.currency,"
         " 'Session ' || c.session_id AS what FROM charge c JOIN session s ON s.id = c.session_id"
         " LEFT JOIN external_payment x ON x.session_id = s.id"
-        " WHERE c.entity_id = %(entity)s AND (s.route = 'external' OR x.session_id IS NOT NULL)"
+        " WHERE c.entity_id = %(entity)s AND (s.route = 'external' OR x.session_id IS NOT NULL"
+        "   OR EXISTS (SELECT FROM collection k"
+        "     WHERE k.charge_id = c.id AND k.state = 'external'))"
     ),
     ("external", "theirs"): (
         "SELECT x.reference AS id, x.session_id AS key, x.amount_minor AS amount, x.entity_id,"
