@@ -23,7 +23,7 @@ from wattledger.tariffs.jurisdictions.model import (
     TimeDisplay,
 )
 from wattledger.tariffs.jurisdictions.reader import read_jurisdictions, shipped
-from wattledger.tariffs.jurisdictions.rules import Rules, value_of
+from wattledger.tariffs.jurisdictions.rules import Rules, of_sessions, value_of
 from wattledger.tariffs.model import Dimension
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "TimeDisplay",
     "check",
     "load",
+    "of_sessions",
     "read_jurisdictions",
     "rules_for",
     "shipped",

@@ -63,6 +63,16 @@ class ReceiptField(StrEnum):
     EVSE_ID = "evse_id"
     BUSINESS_NAME = "business_name"
     LOCATION = "location"
+    ISSUED_ON = "issued_on"
+    SELLER_ADDRESS = "seller_address"
+    SELLER_TAX_ID = "seller_tax_id"
+    TAX_BY_RATE = "tax_by_rate"
+    REVERSED_DOCUMENT = "reversed_document"
+    """On a credit: which document it takes back."""
+    PRICE_PER_KWH = "price_per_kwh"
+    """What a kWh came to, whatever was sold with it."""
+    SIGNED_RECORD = "signed_record"
+    """What the meter has signed, its key, and how to check it."""
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):

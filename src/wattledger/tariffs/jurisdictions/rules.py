@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
+import msgspec
+
 from wattledger.errors import BadInput
 from wattledger.tariffs import fields
 from wattledger.tariffs.jurisdictions.model import (
@@ -160,6 +162,23 @@ def value_of(rules: Iterable[Rule], name: str) -> Any:
     """What the nearest rule that speaks of ``name`` says: ``kwh_decimals``, ``receipt_fields``,
     ``component_order``, ``time_display``, ``signed_meter`` …; None if none does."""
     return next((v for r in rules if (v := getattr(r, name)) not in (None, ())), None)
+
+
+def of_sessions(jurisdiction: Jurisdiction) -> Jurisdiction:
+    """What sessions and their receipts ask of a jurisdiction after its prices were published: its
+    taxes, and of its rules those about receipts and signed values, and those that stand in for one
+    of ours."""
+    kept = [
+        Rule(
+            id=rule.id, text=rule.text, source=rule.source, confidence=rule.confidence,
+            advice=rule.advice, effective_from=rule.effective_from, effective_to=rule.effective_to,
+            min_power_w=rule.min_power_w, max_power_w=rule.max_power_w, replaces=rule.replaces,
+            receipt_fields=rule.receipt_fields, signed_meter=rule.signed_meter,
+        )
+        for rule in jurisdiction.rules
+        if rule.receipt_fields or rule.signed_meter is not None or rule.replaces
+    ]  # fmt: skip
+    return msgspec.structs.replace(jurisdiction, rules=tuple(kept))
 
 
 def _rows(jurisdiction: Jurisdiction) -> Iterator[Rule | TaxRow]:
