@@ -23,6 +23,13 @@ TODAY = date(2026, 11, 2)
 TARIFF = "a" * 64
 
 
+# The database has a payment begin, and the rest is a way through states: the one before the last.
+_WAYS = {
+    "held": ("waiting",), "declined": ("charging",), "capturing": ("waiting", "held"),
+    "captured": ("charging",), "releasing": ("waiting",), "released": ("waiting",),
+}  # fmt: skip
+
+
 def contract(entity: str = "north", route: Route = Route.INVOICE, **changes: Any) -> Contract:
     """A contract at 10 % tax."""
     plain = Contract(
@@ -39,7 +46,19 @@ def insert(conn: Conn, table: str, **values: Any) -> None:
     names = ", ".join(values)
     places = ", ".join(f"%({name})s" for name in values)
     plain = {k: Jsonb(v) if isinstance(v, dict) else v for k, v in values.items()}
-    conn.execute(f"INSERT INTO {table} ({names}) VALUES ({places})".encode(), plain)
+    way = _WAYS.get(str(values.get("state"))) if table == "payment" else None
+    if way is None:
+        conn.execute(f"INSERT INTO {table} ({names}) VALUES ({places})".encode(), plain)
+        return
+    captured = plain.get("captured_minor", 0)
+    begun = plain | {"state": way[0]} | ({"captured_minor": 0} if captured else {})
+    conn.execute(f"INSERT INTO payment ({names}) VALUES ({places})".encode(), begun)
+    for state in way[1:]:
+        conn.execute("UPDATE payment SET state = %s WHERE id = %s", (state, values["id"]))
+    conn.execute(
+        "UPDATE payment SET state = %s, captured_minor = %s WHERE id = %s",
+        (values["state"], captured, values["id"]),
+    )
 
 
 def add_session(
@@ -53,9 +72,11 @@ def add_session(
     stop_wh: int | None = 11_000,
     charge_point: str = "CP-1",
     started_at: datetime = NOW,
+    promised: dict[str, Any] | None = None,
     **more: Any,
 ) -> str:
-    """A session with its start and its stop as facts; its id."""
+    """A session with its start and its stop as facts; its id. ``promised`` are changes to its
+    contract."""
     conn.execute(
         "INSERT INTO config_version VALUES (%s, 'tariff', 'standard', '{}') ON CONFLICT DO NOTHING",
         (TARIFF,),
@@ -64,7 +85,7 @@ def add_session(
     insert(
         conn, "session", id=key, entity_id=entity, site_id="depot", charge_point_id=charge_point,
         connector_id=1, source="api", token="T1", route=route.value,
-        contract=msgspec.to_builtins(contract(entity, route)), state=state,
+        contract=msgspec.to_builtins(contract(entity, route, **(promised or {}))), state=state,
         held_reason="register.fell" if state == "held" else None, started_at=started_at,
         stopped_at=ended, ended_at=ended, meter_start_wh=start_wh, meter_stop_wh=stop_wh, **more,
     )  # fmt: skip

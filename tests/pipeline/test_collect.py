@@ -131,7 +131,7 @@ async def test_a_refused_capture_gives_the_hold_back(
 ) -> None:
     await _answered(world, database, Rejected({"code": code}), "debt")
     assert await _stands(world) == {
-        "payment": [("releasing", 0)], "parts": [("debt", 440, "pay_1")],
+        "payment": [("releasing", 0)], "parts": [("debt", 440, None)],
         "journal": [("debt", 440)], "next": [("stripe.release", TAKEN_BACK)],
         "shown": [("capture.refused",)],
     }  # fmt: skip
@@ -143,9 +143,10 @@ async def test_a_hold_that_is_gone_is_not_given_back(
 ) -> None:
     await _answered(world, database, Rejected({"code": code, "status": "canceled"}), "debt")
     assert await _stands(world) == {
-        "payment": [("released", 0)], "parts": [("debt", 440, "pay_1")],
-        "journal": [("debt", 440)], "next": [], "shown": [("capture.refused",)],
+        "payment": [("released", 0)], "parts": [("debt", 440, None)],
+        "journal": [("debt", 440)], "next": [], "shown": [("hold.gone_owed",)],
     }  # fmt: skip
+    assert await _rows(world, "SELECT gone_why FROM payment") == [(code,)]
 
 
 @pytest.mark.parametrize("shortfall", ["waive", "debt"])
@@ -154,7 +155,7 @@ async def test_what_is_below_the_processors_minimum_is_waived_by_name(
 ) -> None:
     await _answered(world, database, Rejected({"code": "amount_too_small"}), shortfall)
     assert await _stands(world) == {
-        "payment": [("releasing", 0)], "parts": [("waived", 440, "pay_1")],
+        "payment": [("releasing", 0)], "parts": [("waived", 440, None)],
         "journal": [("waiver", 440)], "next": [("stripe.release", TAKEN_BACK)],
         "shown": [("capture.too_small",)],
     }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import errors
+from till_rig import Till, terms, till
 
 import handmade as hand
 from handmade import Conn
@@ -17,9 +18,13 @@ from wattledger.contract import Route
 from wattledger.db.connect import Database
 from wattledger.db.roles import Role
 from wattledger.errors import Conflict
+from wattledger.pipeline import debts
 from wattledger.pipeline.reconcile import reconcile
+from wattledger.pipeline.resolve import Act, resolve
 from wattledger.pipeline.world import World
 from wattledger.reconciliation import store
+
+__all__ = ["till"]
 
 
 def _message(
@@ -270,6 +275,70 @@ async def test_an_old_reading_is_said_to_be_old(
     assert (await _leg(world, "processor"))["sentence"].endswith(
         " The last reading of the processor is 37 h old."
     )
+
+
+# Holds that were gone before the data came.
+
+
+async def _gone(till: Till, gone: str = "second_charge", **more: Any) -> None:
+    """10.00 of a session whose hold the processor had cancelled by itself."""
+    till.add(1_000, terms=terms(gone=gone), payment={"state": "released", "gone_why": "automatic"},
+             **more)  # fmt: skip
+    await till.collect()
+
+
+async def _of_holds(till: Till) -> list[tuple[Any, ...]]:
+    await reconcile(till.world)
+    return [found for found in await _open(till.world) if found[0] == "holds"]
+
+
+async def test_a_second_charge_for_a_hold_that_was_gone(till: Till) -> None:
+    await _gone(till)
+    assert await _of_holds(till) == [("holds", "hold.gone_charged", "pay_1", -1_000)]
+    await till.charges(1_000)
+    assert await _of_holds(till) == []
+    leg = await _leg(till.world, "holds")
+    assert (leg["matched"], leg["ours"]["amount_minor"]) == (1, 1_000)
+
+
+async def test_a_second_charge_that_is_refused_is_owed(till: Till) -> None:
+    await _gone(till)
+    await _of_holds(till)
+    await till.refuses("stripe.charge", "card_declined")
+    assert await _of_holds(till) == [("holds", "hold.gone_owed", "pay_1", -1_000)]
+
+
+async def test_a_debt_for_a_hold_that_was_gone(till: Till) -> None:
+    """Until it is paid."""
+    await _gone(till, "debt")
+    owed = [("holds", "hold.gone_owed", "pay_1", -1_000)]
+    assert await _of_holds(till) == owed
+    await debts.try_now(till.world, "chg_1/1", actor="cli:bea")
+    assert await _of_holds(till) == owed
+    await till.charges()
+    assert await _of_holds(till) == []
+
+
+async def test_a_debt_that_was_written_off_is_settled(till: Till) -> None:
+    await _gone(till, "debt")
+    await debts.write_off(till.world, "chg_1/1", actor="cli:bea", reason="old")
+    assert await _of_holds(till) == []
+
+
+async def test_a_waiver_for_a_hold_that_was_gone_is_accepted_by_a_person(till: Till) -> None:
+    await _gone(till, "waive")
+    assert await _of_holds(till) == [("holds", "hold.gone_waived", "pay_1", -1_000)]
+    ((number, code),) = await till.rows("SELECT id, code FROM anomaly")
+    assert code == "hold.gone_waived"
+    await resolve(till.world, number, Act("accept", "the processor's fault"), "cli:bea")
+    assert await _of_holds(till) == []
+
+
+async def test_a_hold_that_was_gone_and_not_needed_is_no_break(till: Till) -> None:
+    till.add(state="open", payment={"state": "released", "gone_why": "automatic"})
+    till.add(state="free", number=2, payment={"state": "released", "gone_why": "automatic"})
+    assert await _of_holds(till) == []
+    assert (await _leg(till.world, "holds"))["sentence"] == "Nothing to compare yet."
 
 
 # Two runs at once.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from unittest import mock
 
 import msgspec
@@ -10,7 +11,6 @@ import pytest
 from test_end import HOUR, MINUTE, T0, Yard, yard
 
 from wattledger.contract import Contract
-from wattledger.entitlements import Snapshot
 from wattledger.errors import CantPrice
 from wattledger.pipeline import ceiling
 from wattledger.pipeline import start as starting
@@ -40,15 +40,15 @@ async def _card(yard: Yard) -> int:
 async def over_it(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> Yard:
     """Whatever is read, it is over the ceiling."""
 
-    async def over(tx: object, world: object, policies: object, row: object) -> bool:
-        return True
+    async def over(tx: object, world: object, policies: object, row: object) -> int:
+        return 1_000_000
 
-    monkeypatch.setattr(ceiling, "_over_the_ceiling", over)
+    monkeypatch.setattr(ceiling, "_worst", over)
     return yard
 
 
 async def _as_card(yard: Yard) -> int:
-    def held(snapshot: Snapshot, contract: Contract) -> Contract:
+    async def held(tx: Any, world: Any, snapshot: Any, contract: Contract, *rest: Any) -> Contract:
         return msgspec.structs.replace(contract, hold_minor=2_500)
 
     with mock.patch.object(starting, "_with_hold", held):
@@ -79,10 +79,10 @@ async def test_an_accepted_remote_stop_has_a_quarter_of_an_hour(over_it: Yard) -
 async def test_readings_stay_where_the_ceiling_can_not_be_priced(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(tx: object, world: object, policies: object, row: object) -> bool:
+    async def fails(tx: object, world: object, policies: object, row: object) -> int:
         raise CantPrice("no_tariff_component", "nothing applies")
 
-    monkeypatch.setattr(ceiling, "_over_the_ceiling", fails)
+    monkeypatch.setattr(ceiling, "_worst", fails)
     number = await _as_card(yard)
     for n in (1, 2):
         await yard.meter(number, T0 + n * MINUTE, n)
@@ -106,8 +106,9 @@ async def test_a_declined_card_is_told_to_stop_with_each_reading_until_it_does(y
     async with yard.world.work.pool.connection() as conn:
         await conn.execute(
             "INSERT INTO payment (id, session_id, entity_id, processor_id, currency, hold_minor,"
-            " state) SELECT 'pay_1', id, entity_id, 'stripe', 'USD', 2500, 'declined' FROM session"
+            " state) SELECT 'pay_1', id, entity_id, 'stripe', 'USD', 2500, 'holding' FROM session"
         )
+        await conn.execute("UPDATE payment SET state = 'declined'")
     for n in (1, 2):
         await yard.meter(number, T0 + n * MINUTE, n)
         await _settle(yard, "rejected")
@@ -116,7 +117,7 @@ async def test_a_declined_card_is_told_to_stop_with_each_reading_until_it_does(y
 
 
 async def test_where_another_cpms_alone_may_stop_a_person_is_told(over_it: Yard) -> None:
-    def behind(snapshot: Snapshot, contract: Contract) -> Contract:
+    async def behind(tx: Any, world: Any, of: Any, contract: Contract, *rest: Any) -> Contract:
         return msgspec.structs.replace(contract, hold_minor=2_500, may_stop=False)
 
     with mock.patch.object(starting, "_with_hold", behind):

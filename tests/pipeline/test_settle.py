@@ -147,7 +147,9 @@ async def test_a_reading_is_planned_once(world: World) -> None:
     await settle.ensure_schedule(world)
     await settle.ensure_schedule(world)
     found = await _rows(
-        world, "SELECT subject, due_at, request->>'since' AS since FROM effect ORDER BY subject"
+        world,
+        "SELECT subject, due_at, request->>'since' AS since FROM effect"
+        " WHERE kind = 'stripe.read' ORDER BY subject",
     )
     # 02:00 in New York on 2 November (EST) is 07:00 UTC; 02:00 in Berlin (CET) is 01:00 UTC.
     # Nothing was read before: 30 days back, and one more for what appears late.
@@ -170,7 +172,7 @@ async def test_a_batch_plans_the_next_at_once_in_its_lane_and_only_the_last_the_
     position = {"since": "2026-10-01T00:00:00+00:00", "payouts": ["po_9"], "listed": False,
                 "starting_after": "txn_1", "payout_after": None}  # fmt: skip
     await _read(world, [_item("txn_1", "fee", -1)], effect=reading, next=position)
-    query = "SELECT key, lane, due_at, request FROM effect ORDER BY id"
+    query = "SELECT key, lane, due_at, request FROM effect WHERE kind = 'stripe.read' ORDER BY id"
     assert await _rows(world, query) == [
         {"key": "stripe:read:x/batch:2", "lane": reading.lane, "due_at": due_at,
          "request": {**position, "processor_id": "stripe", "batch": 2}},
@@ -194,7 +196,9 @@ async def test_no_night_is_planned_in_front_of_a_nightly_reading_under_way(world
     await _read(world, [], effect=nightly, next=rest)
     await _read(world, [])
     await settle.ensure_schedule(world)
-    keys = await _rows(world, "SELECT key FROM effect WHERE subject = 'stripe'")
+    keys = await _rows(
+        world, "SELECT key FROM effect WHERE subject = 'stripe' AND kind = 'stripe.read'"
+    )
     assert keys == [{"key": "stripe:read:x/batch:2"}]
 
 
@@ -292,3 +296,47 @@ def test_a_reading_in_the_hour_that_comes_twice_is_made_once() -> None:
     assert first == datetime(2026, 11, 1, 5, tzinfo=UTC)
     after = next_reading(first, "America/New_York", 1)
     assert after == datetime(2026, 11, 2, 6, tzinfo=UTC)
+
+
+async def test_the_books_are_told_of_a_payout_that_came_back(world: World) -> None:
+    await _read(world, [_item("txn_2", "payout", -397)], _payout(397, "paid", ["txn_2"]))
+    for _ in range(2):
+        await _read(world, [], _payout(397, "failed", ["txn_2"]))
+    told = await _rows(
+        world, "SELECT request->>'type' AS type, request->'data'->'journal' AS journal FROM effect"
+        " WHERE kind = 'webhook.deliver' ORDER BY id",
+    )  # fmt: skip
+    in_transit = "payouts.in_transit"
+    assert told == [
+        {"type": "payout.paid",
+         "journal": [{"debit": "bank", "credit": in_transit, "amount_minor": 397}]},
+        {"type": "payout.failed",
+         "journal": [{"debit": in_transit, "credit": "bank", "amount_minor": 397}]},
+    ]  # fmt: skip
+
+
+async def test_a_payout_below_zero_is_taken_from_the_bank(world: World) -> None:
+    """More was withdrawn than came in: the processor takes 15.00 from the bank."""
+    items = [_item("txn_1", "fee", -1_500), _item("txn_2", "payout", 1_500)]
+    await _read(world, items, _payout(-1_500, "paid", ["txn_1", "txn_2"]))
+    assert await _journal(world) == [
+        ("txn_1", "expense.processing", "clearing.stripe", 1_500),
+        ("txn_2", "clearing.stripe", "payouts.in_transit", 1_500),
+        ("po_1", "payouts.in_transit", "bank", 1_500),
+    ]
+    await reconcile(world)
+    assert await _rows(world, "SELECT code FROM break WHERE leg = 'payout'") == []
+    async with world.work.pool.connection() as conn:
+        assert (await prove(conn)).findings == ()
+
+
+async def test_what_is_about_no_payment_is_no_break(world: World) -> None:
+    """Reserves, top-ups and taxes on fees: each has its account, and no payment is looked for."""
+    categories = ["tax", "risk_reserved_funds", "payout_minimum_balance_hold",
+                  "payout_minimum_balance_release", "topup", "topup_reversal"]  # fmt: skip
+    await _read(world, [_item(f"txn_{n}", each, -10) for n, each in enumerate(categories)])
+    await _read(world, [_item("txn_9", "transfer", -7)])
+    assert await reconcile(world) == 1
+    assert await _rows(world, "SELECT item_id, code FROM break") == [
+        {"item_id": "txn_9", "code": "missing.internal"}
+    ]

@@ -22,7 +22,7 @@ from wattledger.gateway.protocol import Handler, Protocol
 from wattledger.gateway.proxy_names import Names, ref_of
 from wattledger.ingest.journal import Journal
 from wattledger.pipeline import proxied
-from wattledger.pipeline.authorize import authorize
+from wattledger.pipeline.authorize import authorize, payer_of
 from wattledger.pipeline.events import take as event_step
 from wattledger.pipeline.running import booted as boot_step
 from wattledger.pipeline.world import World
@@ -163,36 +163,41 @@ def refusal(info: object) -> Reason | None:
 async def judged(peer: Peer, mode: str, call: Call, answer: CallResult, raw: str) -> str:
     """The CPMS's answer as the charge point is told it, where our own decision counts: its status
     of the token, and nothing else, is another then."""
-    name, token = _token(call)
+    name, token, token_type = _token(call)
     if mode == "cpms" or token is None:
         return raw
     info = answer.payload.get(name)
     theirs = info.get("status") if isinstance(info, dict) else None
     if mode == "both" and theirs not in (None, "Accepted"):
         return raw
-    ours = await _status(peer, call.action, token)
+    ours = await _status(peer, call.action, token, token_type)
     if ours == (theirs or "Accepted"):
         return raw
     return patch.with_value(raw, patch.element(raw, 2), (name, "status"), ours)
 
 
-def _token(call: Call) -> tuple[str, str | None]:
+def _token(call: Call) -> tuple[str, str | None, str]:
+    """Where the answer speaks of it, the token, and its type where its version has one."""
     if call.action in ("Authorize", "StartTransaction") and "idTag" in call.payload:
-        return "idTagInfo", str(call.payload["idTag"])
+        return "idTagInfo", str(call.payload["idTag"]), ""
     id_token = call.payload.get("idToken")
     if call.action in ("Authorize", "TransactionEvent") and isinstance(id_token, dict):
-        return "idTokenInfo", str(id_token.get("idToken"))
-    return "", None
+        return "idTokenInfo", str(id_token.get("idToken")), str(id_token.get("type", ""))
+    return "", None, ""
 
 
-async def _status(peer: Peer, action: str, token: str) -> str:
+async def _status(peer: Peer, action: str, token: str, token_type: str) -> str:
     """Our decision, as this version says it. That of an Authorize is logged here; a start's with
     its session."""
     world, now = peer.world, peer.world.now
     if action == "Authorize":
-        decision = await authorize(world, token, peer.charge_point_id, log=peer.journal)
+        decision = await authorize(
+            world, token, peer.charge_point_id, log=peer.journal, token_type=token_type
+        )
     else:
-        decision = decide(await world.snapshot(now), token, peer.charge_point_id, now)
+        snapshot, point_id = await world.snapshot(now), peer.charge_point_id
+        paid = await payer_of(world, snapshot, token, point_id, token_type)
+        decision = decide(snapshot, token, point_id, now, paid=paid, blocks=world.blocks)
     if peer.protocol.version == "ocpp1.6":
         return _STATUS_16.get(decision.reason, "Invalid")
     return v2.STATUS[decision.reason]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,13 +10,14 @@ import msgspec
 from wattledger.clock import utc_text
 from wattledger.contract import Reason
 from wattledger.gateway import prices
-from wattledger.gateway.protocol import Protocol
+from wattledger.gateway.protocol import Handler, Protocol
 from wattledger.pipeline.authorize import authorize as decide_now
 from wattledger.pipeline.events import take as event_step
 from wattledger.pipeline.running import booted as boot_step
 from wattledger.pipeline.running import connector_status
+from wattledger.pipeline.terminal_reports import notify_settlement as settlement_step
 from wattledger.pipeline.upkeep import booted as upkeep_step
-from wattledger.wire.ocpp import answers, v2, v2_sent
+from wattledger.wire.ocpp import answers, v2, v2_sent, v21
 
 if TYPE_CHECKING:
     from wattledger.gateway.connection import Peer
@@ -27,7 +29,9 @@ STATUS = {
     Reason.ACCEPTED: "Accepted",
     Reason.BLOCKED: "Blocked",
     Reason.EXPIRED: "Expired",
+    Reason.IN_DEBT: "NoCredit",
     Reason.NO_PAYMENT_METHOD: "NoCredit",
+    Reason.NO_ROUTE: "NotAtThisLocation",
     Reason.NO_TARIFF: "NotAtThisTime",
     Reason.UNKNOWN_LOCATION: "NotAtThisLocation",
     Reason.UNKNOWN_TOKEN: "Unknown",
@@ -40,7 +44,7 @@ async def authorize(peer: Peer, payload: Payload) -> Payload:
     message = v2.read(payload, v2.Authorize)
     decision = await decide_now(
         peer.world, message.id_token.id_token, peer.charge_point_id,
-        log=peer.journal, now=peer.heard_at,
+        log=peer.journal, now=peer.heard_at, token_type=message.id_token.type,
     )  # fmt: skip
     info = v2_sent.IdTokenInfo(STATUS[decision.reason])
     tariff = None
@@ -100,6 +104,12 @@ async def meter_values(peer: Peer, payload: Payload) -> Payload:
     return {}
 
 
+async def notify_settlement(peer: Peer, payload: Payload) -> Payload:
+    """C18 to C23"""
+    message = v21.read(payload, v21.NotifySettlement)
+    return v2_sent.write(await settlement_step(peer.world, peer.charge_point_id, message))
+
+
 _HANDLERS = {
     "Authorize": authorize,
     "BootNotification": boot,
@@ -111,14 +121,21 @@ _HANDLERS = {
 }
 
 
-def _protocol(version: str) -> Protocol:
+_KEPT = frozenset({"TransactionEvent", "MeterValues"})
+# What only 2.1 has: a charge point with a payment terminal of its own.
+_HANDLERS_21 = {**_HANDLERS, "NotifySettlement": notify_settlement}
+_KEPT_21 = _KEPT | {"NotifySettlement"}
+
+
+def _protocol(version: str, handlers: Mapping[str, Handler], kept: frozenset[str]) -> Protocol:
     return Protocol(
         version=version,
-        handlers=_HANDLERS,
-        durable_actions=frozenset({"TransactionEvent", "MeterValues"}),
-        kept_actions=frozenset({"TransactionEvent", "MeterValues"}),
+        handlers=handlers,
+        durable_actions=kept,
+        kept_actions=kept,
         default=lambda action, payload: answers.default_answer(version, action, payload),
     )
 
 
-V201, V21 = _protocol(answers.V201), _protocol(answers.V21)
+V201 = _protocol(answers.V201, _HANDLERS, _KEPT)
+V21 = _protocol(answers.V21, _HANDLERS_21, _KEPT_21)

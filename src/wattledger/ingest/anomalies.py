@@ -148,14 +148,16 @@ async def add_act(
     return cursor.rowcount == 1
 
 
-async def settle(conn: Conn, code: str, subject: str, reason: str, now: datetime) -> bool:
+async def settle(
+    conn: Conn, code: str, subject: str, reason: str, now: datetime, **detail: str
+) -> bool:
     """What was open of this has settled itself: recorded as an act of nobody's. False where
-    nothing was."""
+    nothing was. ``detail``: only what says so, where one subject may have several."""
     cursor = await conn.execute(
         "INSERT INTO anomaly_act (anomaly_id, at, actor, act, reason)"
         " SELECT id, %s, 'wattledger', 'accept', %s FROM anomaly"
-        " WHERE code = %s AND subject = %s AND resolved_at IS NULL"
+        " WHERE code = %s AND subject = %s AND resolved_at IS NULL AND detail @> %s"
         " ON CONFLICT (anomaly_id) DO NOTHING",
-        (now, reason, code, subject),
+        (now, reason, code, subject, Jsonb(detail)),
     )
     return cursor.rowcount > 0

@@ -146,7 +146,8 @@ CODES: dict[str, Code] = {
         "The running cost could not be computed: the session could exceed its hold.", _L,
         "Wait for the bill: if it can't be priced then either, the session is held."),
     "payment.missing": Code(
-        "Another system sent a session that a card should pay, without a payment.", _H,
+        "A session that a card should pay has no payment: none at its terminal fits it, or more"
+        " than one does; or another system sent it without one.", _H,
         "Accept to bill it: what no card pays is waived or owed, by the account's policy. Or"
         " discard it."),
     "contract.missing": Code(
@@ -164,9 +165,52 @@ CODES: dict[str, Code] = {
     "adjustment.failed": Code(
         "A fault of ours kept an issued bill from being adjusted; it stands as it is.", _L,
         "Once the cause is mended, correct the session with the values that are right."),
-    "refund.due": Code(
-        "A card paid more than its session costs since it was adjusted.", _L,
-        "Give the amount back at the processor; it stands as owed to the driver until then."),
+    # Money that goes back.
+    "refund.failed": Code(
+        "A refund came back from the card's bank: the driver is owed it again.", _L,
+        "Try it again, or pay the driver otherwise and say so."),
+    "refund.refused": Code(
+        "The processor did not give a refund back: the driver is owed it still.", _L,
+        "See why in the detail; try it again, or pay the driver otherwise and say so."),
+    "refund.foreign": Code(
+        "A refund was made at the processor, past us: it stands in suspense.", _L,
+        "Take it over as a refund of its session, or find out who made it. Of a wallet's top-up it"
+        " leaves the wallet."),
+    "wallet.owed": Code(
+        "The processor took more back of a top-up than its wallet still has: the account owes it.",
+        _L, "Ask the account for the amount in the detail, or let it be."),
+    "dispute.opened": Code(
+        "A driver's bank disputes a payment, and the processor withdraws it.", _L,
+        "Look at its session; send the evidence before it is due, or let it be."),
+    "dispute.inquiry": Code(
+        "A driver's bank asks about a payment before it disputes it; no money has moved.", _L,
+        "Answer it, or refund the session: that ends it without a dispute's fee."),
+    "dispute.due": Code(
+        "The evidence for a dispute is due soon, and none was sent.", _L,
+        "Send it, or the dispute is lost."),
+    "dispute.lost": Code(
+        "A dispute was lost: its amount is an expense.", _L,
+        "See whether who paid may charge again, and lift the block."),
+    "fraud.warning": Code(
+        "A card's issuer takes a payment for fraud; nobody has disputed it yet.", _L,
+        "Refund the session: that costs less than the dispute that mostly follows."),
+    "intent.unknown": Code(
+        "The processor has a payment on our account that we did not ask for.", _L,
+        "Find out who made it there; what it takes shows as a break."),
+    "intent.differs": Code(
+        "A payment is over here, and the processor still holds its money, or took it.", _L,
+        "Release it at the processor, or find its session."),
+    "fetch.refused": Code(
+        "The processor does not answer a question about one of its objects.", _L,
+        "See why in the detail; the nightly sweep asks again."),
+    "mail.unknown": Code(
+        "A mail server had the whole of a receipt and gave no answer: whether it was sent is not"
+        " known, and it is not sent again.", _N,
+        "If its driver has none, `wattledger receipt SESSION --link` prints the link to give out."),
+    "mail.refused": Code(
+        "A mail server refused a receipt for good; the detail has its words.", _L,
+        "Correct the driver's address for later sessions; `wattledger receipt SESSION --link`"
+        " prints the link to give out."),
     "bill.failed": Code(
         "A fault of ours kept the session from being billed.", _H,
         "Accept to try again once the cause is mended, or discard it."),
@@ -209,11 +253,60 @@ CODES: dict[str, Code] = {
     "hold.lapsing": Code(
         "A hold is about to lapse, and its session has not been billed.", _L,
         "Decide the session first if it is held; else stop it at the charger."),
+    "hold.orphan": Code(
+        "A hold has no session, and its start was over long before: it should have been given"
+        " back.", _L,
+        "Where it was not given back by itself, refuse it if it is parked, else see the call that"
+        " has no answer."),
+    "hold.gone": Code(
+        "A hold is no more, and we did not give it back: it lapsed, or somebody cancelled it.", _L,
+        "Look at the payment at the processor; its session is paid as its contract says."),
+    "hold.gone_charged": Code(
+        "The hold was gone when it was to be captured: the card is charged again instead.", _N,
+        "Accept it; should the card refuse, it is a debt or a waiver."),
+    "hold.gone_owed": Code(
+        "The hold was gone when it was to be captured: the driver owes it.", _L,
+        "Look at the debts."),
+    "hold.gone_waived": Code(
+        "The hold was gone when it was to be captured: nobody pays it.", _L,
+        "Bill sooner, or allow second charges and debts for such sessions."),
+    "increment.declined": Code(
+        "The card does not hold more: the earlier hold stays good, and charging stops under it.",
+        _N, "Accept it once it is seen."),
+    "capture.outside": Code(
+        "Somebody captured a payment at the processor, not we.", _L,
+        "Once its session is billed, or free, give back what it took beyond the price: `give-back`"
+        " of the payment."),
+    "charge.failed": Code(
+        "The processor refused a charge for a reason that is not the card's.", _L,
+        "Check the processor's account and key; the amount is a debt, or waived."),
+    "terminal.suspense": Code(
+        "A payment at a terminal fits no session, or more than one.", _L,
+        "Match it to its session, give it back, or keep it in suspense."),
+    "terminal.differs": Code(
+        "A terminal's vendor said two amounts of one payment, or named one that has paid another"
+        " session; the first counts.", _L,
+        "Ask the vendor; correct the session, or settle the difference with them."),
+    "terminal.unsettled": Code(
+        "A payment at a terminal was not settled: nobody has paid its session.", _L,
+        "Have it settled at the terminal's provider, or decide what becomes of the session."),
+    "terminal.reversed": Code(
+        "A payment at a terminal was reversed after it had been settled, or its session billed.",
+        _L, "Settle it with the vendor; refund or adjust the session if it is right."),
+    "payment.parked": Code(
+        "A payment is above a safety bound: nothing is sent until somebody decides.", _L,
+        "Release it if it is right; else refuse it."),
+    "debt.final": Code(
+        "A debt was tried on all its days, and nobody paid.", _L,
+        "Try it again, write it off, or collect it otherwise."),
     "capture.over": Code(
-        "More was captured than was held.", _L, "Give the difference back at the processor."),
+        "More was captured than was held.", _L,
+        "Give back what was held and not asked for: `give-back` of the payment; the rest at the"
+        " processor."),
     "capture.differs": Code(
         "Another amount was captured than was asked for.", _L,
-        "The difference is owed or a break of the reconciliation; look at the payment."),
+        "What is missing is owed or waived; what is too much is a break of the reconciliation until"
+        " it is given back: `give-back` of the payment."),
     "capture.refused": Code(
         "The processor refused to capture; the charge is owed or waived.", _L,
         "Look at the payment, and at the debts."),

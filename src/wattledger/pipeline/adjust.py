@@ -1,32 +1,40 @@
 """Step adjust: late data, or a person, change what a session that was billed comes to.
 
 What was issued stays. On paper the whole charge is taken back by a credit, and a new charge
-follows; in the money only what lies between them moves, and never up on a card by itself. Both
-carry the date of the adjustment: nothing is booked into the period that the first bill is in.
+follows; in the money only what lies between them moves: down it is given back, up it is waived,
+owed, or charged after notice, as the contract says. Both documents carry the date of the
+adjustment: nothing is booked into the period that the first bill is in.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from wattledger.contract import Route
 from wattledger.db.work import Transaction
-from wattledger.entitlements.model import Policies
+from wattledger.entitlements import Snapshot
 from wattledger.errors import CantPrice
-from wattledger.ids import derive
 from wattledger.ingest import anomalies
-from wattledger.ledger import entries
-from wattledger.ledger import store as ledger
-from wattledger.payments import plan
+from wattledger.payments import plan, returns, returns_store
 from wattledger.payments import store as payments
-from wattledger.payments.store import Part, Payment
-from wattledger.pipeline import bill, tell
+from wattledger.payments.store import Part
+from wattledger.payments.stripe.amounts import least_minor
+from wattledger.pipeline import (
+    bill,
+    charge_notice,
+    money_back,
+    parts,
+    receipts_step,
+    reissue,
+    sending,
+    tell,
+)
+from wattledger.pipeline.reissue import Document
 from wattledger.pipeline.tell import Issued
 from wattledger.pipeline.world import World
-from wattledger.rating import Charge, credit_of, decode, encode_credit
+from wattledger.rating import Charge, carried, decode, with_concessions
 from wattledger.sessions import Delivery
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
@@ -34,17 +42,6 @@ from wattledger.sessions.store import SessionRow
 STATES = ("billed", "free", "adjusted")
 # While the processor has not answered, nobody knows what there is to settle.
 WAIT = timedelta(minutes=1)
-
-
-class _Document(msgspec.Struct, frozen=True):
-    """A document of the session as it was issued."""
-
-    id: str
-    revision: int
-    kind: str
-    issued_at: datetime
-    document: bytes
-    document_digest: str
 
 
 async def due(conn: sessions.Conn, now: datetime, limit: int) -> list[str]:
@@ -66,29 +63,29 @@ async def adjust(world: World, session_id: str) -> str:
     """
     now = world.now
     snapshot = await world.snapshot(now)
-    policies = await _promised(world, session_id)
     async with world.work.transaction("adjust", now=now) as tx:
         row = await sessions.get(tx.conn, session_id, lock=True)
         if row is None or not _is_due(row, tx.now):
             return row.state if row else "unknown"
         if row.discarded is not None:  # somebody decided: nobody is billed, whatever comes later
             return await _answered(tx, row, row.state)
-        payment = await payments.of_session(tx.conn, row.id)
-        if await _unanswered(tx, row, payment):
+        if await _unanswered(tx, row):
             await tx.conn.execute(
                 "UPDATE session SET adjust_due_at = %s WHERE id = %s", (tx.now + WAIT, row.id)
             )
             return row.state
-        documents = await _documents(tx, row)
+        documents = await reissue.documents(tx, row)
         try:
             delivery, charge = await _priced(tx, world, row, documents)
         except CantPrice as error:
             await _held(tx, row, error.code, str(error))
             return await _answered(tx, row, row.state)
-        issued = await _issue(tx, policies, row, documents, charge)
+        issued = await _issue(tx, snapshot, row, documents, charge)
         if not issued:
             return await _answered(tx, row, row.state, delivery)
         await tell.session_adjusted(tx, snapshot, row, charge, issued)
+        for document in issued:
+            await receipts_step.issued(tx, snapshot, row, document.id)
         await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
         return await _answered(tx, row, "adjusted", delivery)
 
@@ -102,82 +99,101 @@ async def adjust_failed(world: World, session_id: str, why: str) -> None:
         await _show(tx, session_id, "adjustment.failed", {"why": why}, tx.now.isoformat())
 
 
-async def _promised(world: World, session_id: str) -> Policies:
-    """The policies in force when the session was contracted."""
-    async with world.work.pool.connection() as conn:
-        row = await sessions.get(conn, session_id)
-    return (await world.snapshot(row.contract.as_of if row else world.now)).policies
-
-
 def _is_due(row: SessionRow, now: datetime) -> bool:
     return row.state in STATES and row.adjust_due_at is not None and row.adjust_due_at <= now
 
 
-async def _unanswered(tx: Transaction, row: SessionRow, payment: Payment | None) -> bool:
-    waiting = payment is not None and payment.state in ("holding", "capturing")
-    return waiting or await payments.pending_charge(tx.conn, row.id) is not None
-
-
-async def _documents(tx: Transaction, row: SessionRow) -> list[_Document]:
-    cursor = await tx.conn.execute(
-        "SELECT id, revision, kind, issued_at, document, document_digest FROM charge"
-        " WHERE session_id = %s ORDER BY revision",
-        (row.id,),
+async def _unanswered(tx: Transaction, row: SessionRow) -> bool:
+    return (
+        await payments.unanswered(tx.conn, row.id)
+        or await payments.pending_charge(tx.conn, row.id) is not None
     )
-    return [
-        _Document(**{**found, "document": bytes(found["document"])})
-        for found in await cursor.fetchall()
-    ]
 
 
 async def _priced(
-    tx: Transaction, world: World, row: SessionRow, documents: list[_Document]
+    tx: Transaction, world: World, row: SessionRow, documents: list[Document]
 ) -> tuple[Delivery, Charge]:
-    """With the draws of the last charge: what came after it in the month was counted without."""
-    charges = [found for found in documents if found.kind == "charge"]
-    draws = decode(charges[-1].document).terms.draws if charges else ()
-    return await bill.priced(tx, world, row, draws)
+    """With the draws of the last charge: what came after it in the month was counted without. What
+    was given back of it stays given."""
+    charges = [decode(found.document) for found in documents if found.kind == "charge"]
+    draws = charges[-1].terms.draws if charges else ()
+    delivery, charge = await bill.priced(tx, world, row, draws)
+    if not charges:
+        return delivery, charge
+    kept = carried(charges[-1], charge)
+    if documents[-1].kind == "credit":
+        refund = await returns_store.gave_all(tx.conn, documents[-1].id)
+        if refund is not None:
+            kept = (*kept, returns.concession_of({"whole": True}, refund.kind))
+    return delivery, with_concessions(charge, kept) if kept else charge
 
 
 async def _issue(
     tx: Transaction,
-    policies: Policies,
+    snapshot: Snapshot,
     row: SessionRow,
-    documents: list[_Document],
+    documents: list[Document],
     charge: Charge,
 ) -> list[Issued]:
     """The credit and the new charge, as far as there is anything to take back or to charge; none
-    where it all comes to the same."""
-    last = documents[-1] if documents else None
-    standing = last if last is not None and last.kind == "charge" else None
-    costs = charge.total_minor != 0 and row.contract.route is not Route.FREE
+    where it all comes to the same. What was paid too much goes back."""
+    standing = reissue.standing_of(documents)
+    costs = not bill.is_free(row.contract, charge)
     before = decode(standing.document) if standing else None
     if _figures(before) == _figures(charge if costs else None):
         return []
-    on = bill.day(tx.now, row.contract.entity_time_zone)
-    revision = last.revision if last else 0
-    reason = await _reason(tx, row, last)
-    issued: list[Issued] = []
-    parts: list[Part] = []
-    if standing and before:
-        revision += 1
-        parts = await payments.parts(tx.conn, standing.id)
-        issued.append(await _credit(tx, row, standing, before, parts, revision, on, reason))
-    if costs:
-        charge_id = derive("chg", row.id, revision + 1)
-        entry = await bill.issue(
-            tx, row, charge, charge_id, on, revision=revision + 1, reason=reason
-        )
+
+    async def parts_of(collected: list[Part]) -> list[Part]:
         more_minor = charge.total_minor - (before.total_minor if before else 0)
-        more = plan.more_is(
-            row.contract, more_minor, policies.adjust_up, policies.adjust_up_least_minor
-        )
-        back = await payments.due_back(tx.conn, row.id)
-        new = plan.anew(charge.total_minor, row.contract.route, back, parts, more)
-        await bill.collect_by(tx, charge_id, row.contract, new, None, on)
-        issued.append(Issued(charge_id, "charge", revision + 1, reason, on, charge, entry))
-    await _show_refund(tx, row, issued[0].id)
+        back = await returns_store.due_back(tx.conn, row.id)
+        terms = row.contract.payment
+        hold = await payments.of_session(tx.conn, row.id)
+        if hold is not None and hold.provisional:
+            # It was captured before its end was told: what was missing is no surprise to anybody.
+            return plan.in_the_end(charge.total_minor, row.contract, hold, back, collected)
+        # What is to be charged, and can't be, is owed.
+        up = "waive" if terms.more == "waive" else "debt"
+        more = plan.more_is(row.contract, more_minor, up, terms.more_least_minor)
+        found = plan.anew(
+            charge.total_minor, row.contract.route, back, collected, more,
+            await parts.in_wallet(tx, row),
+        )  # fmt: skip
+        return await _charged(tx, snapshot, row, found, more_minor)
+
+    reason = await _reason(tx, row, documents[-1] if documents else None)
+    await sending.take_turns(tx, row)  # the credit may lift a block before the rest is charged
+    issued = await reissue.reissue(tx, row, documents, charge if costs else None, reason, parts_of)
+    await money_back.send_due(tx, row)
     return issued
+
+
+async def _charged(
+    tx: Transaction, snapshot: Snapshot, row: SessionRow, parts: list[Part], more_minor: int
+) -> list[Part]:
+    """Where the contract says ``charge``: what late data add is charged to the card some hours
+    after its driver is told. Never to a guest's, who has no account."""
+    contract, terms = row.contract, row.contract.payment
+    if (
+        terms.more != "charge"
+        or contract.account_id is None
+        or not contract.route.by_card
+        or not parts
+        or parts[-1].state != "debt"
+    ):
+        return parts
+    amount = min(parts[-1].amount_minor, more_minor)
+    if amount < max(terms.more_least_minor, least_minor(contract.currency)):
+        return parts
+    due_at = tx.now + timedelta(hours=terms.more_notice_hours)
+    payment_id = await sending.charge_off_session(
+        tx, row=row, leg="more", amount_minor=amount, due_at=due_at
+    )
+    if payment_id is None:
+        return parts
+    await charge_notice.tell(tx, snapshot, row, amount, due_at)
+    owed = parts[-1].amount_minor - amount
+    rest = [msgspec.structs.replace(parts[-1], amount_minor=owed)] if owed else []
+    return [*parts[:-1], *rest, Part("pending", amount, payment_id)]
 
 
 def _figures(charge: Charge | None) -> object:
@@ -188,30 +204,7 @@ def _figures(charge: Charge | None) -> object:
     return charge.total_minor, charge.energy_wh, lines
 
 
-async def _credit(
-    tx: Transaction,
-    row: SessionRow,
-    standing: _Document,
-    before: Charge,
-    parts: list[Part],
-    revision: int,
-    on: date,
-    reason: str,
-) -> Issued:
-    credit = credit_of(before, standing.id, standing.document_digest, reason)
-    credit_id = derive("crd", row.id, revision)
-    await bill.write(
-        tx, row, credit, encode_credit(credit), on, id=credit_id, revision=revision,
-        kind="credit", reverses=standing.id, reason=reason,
-    )  # fmt: skip
-    booked = await ledger.booked(tx.conn, "charge", standing.id)
-    entry = entries.credit_issued(booked, credit_id, on) if booked else None
-    await ledger.book(tx.conn, entry, tx.now)
-    await bill.collect_by(tx, credit_id, row.contract, plan.taken_back(parts), None, on)
-    return Issued(credit_id, "credit", revision, reason, on, credit, entry, standing.id)
-
-
-async def _reason(tx: Transaction, row: SessionRow, last: _Document | None) -> str:
+async def _reason(tx: Transaction, row: SessionRow, last: Document | None) -> str:
     """Why: what has been told since the last document (or since the bill was due, where there is
     none)."""
     since = last.issued_at if last else row.bill_due_at
@@ -254,6 +247,8 @@ async def _answered(
             "ended_at": delivery.ended_at,
             "explained_wh": bill.not_billed_wh(row, stop_wh, delivery),
         }
+        if not values.get("stop_provisional", row.stop_provisional):
+            await payments.complete(tx.conn, row.id)  # what comes later is a correction
     columns = ", ".join(f"{name} = %({name})s" for name in values)
     await tx.conn.execute(
         f"UPDATE session SET {columns} WHERE id = %(id)s", values | {"id": row.id}
@@ -264,17 +259,6 @@ async def _answered(
 async def _held(tx: Transaction, row: SessionRow, code: str, message: str) -> None:
     asked = row.adjust_due_at.isoformat() if row.adjust_due_at else ""
     await _show(tx, row.id, "adjustment.held", {"code": code, "why": message}, asked)
-
-
-async def _show_refund(tx: Transaction, row: SessionRow, document_id: str) -> None:
-    """What a card paid too much is owed to its driver until it is refunded."""
-    for part in await payments.due_back(tx.conn, row.id):
-        detail = {
-            "payment_id": part.payment_id,
-            "amount_minor": part.amount_minor,
-            "currency": row.contract.currency,
-        }
-        await _show(tx, row.id, "refund.due", detail, document_id)
 
 
 async def _show(

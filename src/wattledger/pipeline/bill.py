@@ -23,14 +23,13 @@ from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
 from wattledger.ledger.entries import Entry
 from wattledger.money import format_minor
-from wattledger.payments import plan
 from wattledger.payments import store as payments
-from wattledger.payments.store import Part, Payment
-from wattledger.pipeline import shown, tell
+from wattledger.pipeline import parts, receipts_step, shown, tell, terminals
 from wattledger.pipeline.billable import still_there
-from wattledger.pipeline.collect import capture, owe, release
 from wattledger.pipeline.idle import idle_counts_on
 from wattledger.pipeline.judged import assembled, no_more_than_shown
+from wattledger.pipeline.sending import release
+from wattledger.pipeline.terminals import PaidBy
 from wattledger.pipeline.world import World
 from wattledger.rating import Charge, Credit, Draw, Terms, encode, price
 from wattledger.sessions import Delivery
@@ -58,13 +57,45 @@ async def bill(world: World, session_id: str, draws: tuple[Draw, ...] = ()) -> s
             await _hold(tx, row, error.code, str(error))
             return "held"
         await _explain(tx, row, delivery)
-        if charge.total_minor == 0 or row.contract.route is Route.FREE:
+        paid = await _paid_at_terminal(tx, world, row, charge)
+        if paid is None:
+            why = await terminals.missing(tx, row, charge.total_minor)
+            await _hold(tx, row, terminals.MISSING, why)
+            return "held"
+        if is_free(row.contract, charge):
+            charge = _why_free(row.contract, charge)
             await _free(tx, snapshot, row, charge)
             await shown.billed(tx, world, row, charge)
             return "free"
-        await _issue(tx, snapshot, row, charge)
+        await _issue(tx, snapshot, row, charge, paid)
         await shown.billed(tx, world, row, charge)
         return "billed"
+
+
+def is_free(contract: Contract, charge: Charge) -> bool:
+    """Whether nothing is charged: by the price, by the route, or because no energy was delivered
+    and the contract cancels that."""
+    no_energy = contract.payment.zero_energy == "cancel" and charge.energy_wh == 0
+    return charge.total_minor == 0 or contract.route is Route.FREE or no_energy
+
+
+def _why_free(contract: Contract, charge: Charge) -> Charge:
+    if charge.total_minor == 0 or contract.route is Route.FREE:
+        return charge
+    return msgspec.structs.replace(charge, free_reason="zero_energy")
+
+
+async def _paid_at_terminal(
+    tx: Transaction, world: World, row: SessionRow, charge: Charge
+) -> PaidBy | None:
+    """Who has paid a session of the terminal route that has no hold of ours yet; None: nobody."""
+    if row.contract.route is not Route.TERMINAL:
+        return PaidBy()
+    if await payments.of_session(tx.conn, row.id) is not None:
+        return PaidBy()
+    total_minor = 0 if is_free(row.contract, charge) else charge.total_minor
+    found = await terminals.paid_by(tx, world, row, total_minor)
+    return PaidBy() if found is None and not total_minor else found
 
 
 async def hold_failed(world: World, session_id: str, why: str) -> None:
@@ -154,16 +185,21 @@ async def _free(tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Ch
     await tell.session_free(tx, snapshot, row, charge)
 
 
-async def _issue(tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Charge) -> None:
+async def _issue(
+    tx: Transaction, snapshot: Snapshot, row: SessionRow, charge: Charge, paid: PaidBy
+) -> None:
     contract = row.contract
     charge_id = derive("chg", row.id, 1)
     entity_date = day(charge.ended_at, contract.entity_time_zone)
     entry = await issue(tx, row, charge, charge_id, entity_date)
     payment = await payments.of_session(tx.conn, row.id)
-    parts = plan.parts(charge.total_minor, contract.route, payment, contract.shortfall)
-    await collect_by(tx, charge_id, contract, parts, payment, entity_date)
+    planned = list(paid.parts) if paid.parts is not None else None
+    if planned is None:
+        planned = await parts.plan_for(tx, row, charge.total_minor, payment)
+    await parts.write(tx, row, charge_id, planned, payment, entity_date)
     await sessions.move(tx.conn, row.id, "billed")
     await tell.session_billed(tx, snapshot, row, charge, charge_id, entity_date, entry)
+    await receipts_step.issued(tx, snapshot, row, charge_id)
     await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
 
 
@@ -187,23 +223,6 @@ async def issue(
     if await ledger.book(tx.conn, entry, tx.now) is None:
         raise CantPrice("charge.booked_before", f"{charge_id} stands in the ledger already")
     return entry
-
-
-async def collect_by(
-    tx: Transaction,
-    charge_id: str,
-    contract: Contract,
-    parts: list[Part],
-    payment: Payment | None,
-    on: date,
-) -> None:
-    """Write the parts, send the capture, book what is owed or waived."""
-    await payments.set_parts(tx.conn, charge_id, contract.entity_id, parts, tx.now)
-    for number, part in enumerate(parts, start=1):
-        if part.state == "pending" and payment is not None and payment.state == "held":
-            await capture(tx, payment, part.amount_minor)
-        await owe(tx, contract.entity_id, contract.currency, contract.route, on,
-                  f"{charge_id}/{number}", part.state, part.amount_minor)  # fmt: skip
 
 
 async def write(

@@ -20,6 +20,7 @@ from wattledger.entitlements.model import Policies
 from wattledger.ids import content_digest
 from wattledger.ingest import anomalies
 from wattledger.pipeline import clocks, meters, shown
+from wattledger.pipeline.authorize import payer
 from wattledger.pipeline.billable import wait_no_more
 from wattledger.pipeline.ceiling import mind_the_money
 from wattledger.pipeline.clocks import Heard
@@ -147,7 +148,7 @@ class _Step:
             told = await self.open(waiting) if new else None
             if event.id_token is None:
                 return Told(told.session_id if told else None)
-            return told or Told(None, self._judged(it))
+            return told or Told(None, await self._judged(it))
         if row.state == "open" and event.event_type != "Ended":
             self.world.known_sessions.note(Known(row, generation))
         if new:
@@ -219,7 +220,7 @@ class _Step:
         all_there = ended is not None and not events.gaps({w.event.seq_no for w in waiting})
         # The token of an end is whoever's stopped it: it counts only where no other will come.
         token = next(
-            (w.event.id_token.id_token for w in waiting if w.event.id_token is not None
+            (w.event.id_token for w in waiting if w.event.id_token is not None
              and (w.event.event_type != "Ended" or all_there or now)), None,
         )  # fmt: skip
         if not now and (started is None or not (token is not None or all_there)):
@@ -233,7 +234,7 @@ class _Step:
         terms = Terms(await self.world.snapshot(first.heard.at), self.policies)
         opened = await open_session(
             self.tx, self.world, terms, self._opening(
-                first, waiting, session_id, ref, token or ""),
+                first, waiting, session_id, ref, token or v2.IdToken("")),
             [from_ocpp2.start(session_id, first.heard.at)],
         )  # fmt: skip
         row = await sessions.get(self.tx.conn, session_id, lock=True)
@@ -262,20 +263,19 @@ class _Step:
                 key=f"{it.session_id}:get_transaction_status:open",
             )  # fmt: skip
 
-    def _judged(self, it: _Heard) -> Reason:
+    async def _judged(self, it: _Heard) -> Reason:
         """What is to be said of a token while its session waits to be opened."""
-        if self.refused is not None or it.event.id_token is None:
+        if (token := it.event.id_token) is None or self.refused is not None:
             return self.refused or Reason.UNKNOWN_TOKEN
-        evse = it.event.evse
+        evse, whose = it.event.evse, (self.terms.snapshot, token.id_token, self.charge_point_id)
         return decide(
-            self.terms.snapshot, it.event.id_token.id_token, self.charge_point_id, self.tx.now,
-            at=it.heard.at, connector_id=evse.id or None if evse else None,
+            *whose, self.tx.now, at=it.heard.at, connector_id=evse.id or None if evse else None,
+            paid=await payer(self.tx.conn, *whose, token.type), blocks=self.world.blocks,
         ).reason  # fmt: skip
 
     async def wait_is_over(self, it: Waiting) -> str:
         """Open what waited long enough, if it ended, or energy flowed, or it is known for whom. A
-        car that only stands there may still be let in: then it waits no more, and is not forgotten.
-        """
+        car that only stands there may still be let in: it waits no more, and is not forgotten."""
         known = await events.of(
             self.tx.conn, self.charge_point_id, it.transaction_ref, it.generation
         )
@@ -297,14 +297,14 @@ class _Step:
         return _Heard(event, heard, found.received_at)
 
     def _opening(
-        self, first: _Heard, waiting: list[_Heard], session_id: str, ref: str, token: str
+        self, first: _Heard, waiting: list[_Heard], session_id: str, ref: str, token: v2.IdToken
     ) -> Opening:
         evse = next((w.event.evse for w in waiting if w.event.evse is not None), None)
         return Opening(
-            session_id, self.version, self.charge_point_id, evse.id if evse else 0, token,
+            session_id, self.version, self.charge_point_id, evse.id if evse else 0, token.id_token,
             first.heard, first_register(v2.samples(first.event.values, "meterValue")),
             transaction_ref=ref, offline=bool(first.event.offline), action="TransactionEvent",
-            refused=self.refused,
+            refused=self.refused, token_type=token.type,
         )  # fmt: skip
 
     async def _fresh(self, row: SessionRow) -> SessionRow:

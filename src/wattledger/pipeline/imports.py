@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from wattledger.clock import utc_text
 from wattledger.contract import Contract, Decision, Reason, Route
 from wattledger.db.work import Transaction
-from wattledger.entitlements import Snapshot, decide, make_contract
+from wattledger.entitlements import Snapshot, at_terminal, decide, make_contract
 from wattledger.entitlements.model import Policies
 from wattledger.errors import BadInput, Conflict
 from wattledger.ids import content_digest, derive
@@ -220,7 +220,9 @@ async def elsewhere(conn: Conn, source: str, given: Sequence[SessionIn]) -> dict
     return found
 
 
-_NOBODY_PAYS = frozenset({Reason.UNKNOWN_TOKEN, Reason.BLOCKED, Reason.NO_PAYMENT_METHOD})
+_NOBODY_PAYS = frozenset(
+    {Reason.UNKNOWN_TOKEN, Reason.BLOCKED, Reason.NO_PAYMENT_METHOD, Reason.NO_ROUTE}
+)
 
 
 def _agreed(
@@ -230,9 +232,10 @@ def _agreed(
     at = session.started_at
     elsewhere = session.external is not None and not session.by_plan
     connector_id, route = session.connector_id, Route.EXTERNAL if elsewhere else None
+    paid = None if elsewhere else at_terminal(snapshot, session.token, session.charge_point_id)
     decision = decide(
         snapshot, session.token, session.charge_point_id, now, at=at, connector_id=connector_id,
-        route=route,
+        route=route, paid=paid,
     )  # fmt: skip
     if decision.reason in _NOBODY_PAYS:
         if not elsewhere:
@@ -248,7 +251,7 @@ def _agreed(
     try:
         contract = make_contract(
             snapshot, decision, session.charge_point_id, as_of=at, known_at=now, route=route,
-            connector_id=connector_id,
+            connector_id=connector_id, paid=paid,
         )  # fmt: skip
     except LookupError as error:
         raise BadInput(
@@ -289,7 +292,7 @@ async def _finish(tx: Transaction, session_id: str, session: SessionIn, contract
             tx.conn, session_id, contract.entity_id, external.reference, external.amount_minor,
             external.currency, without_tax=external.without_tax,
         )  # fmt: skip
-    elif contract.route is Route.CARD:
+    elif contract.route.by_card and contract.route is not Route.TERMINAL:
         code = "payment.missing"
         await sessions.move(tx.conn, session_id, "held", held_reason=code)
         await anomalies.record(

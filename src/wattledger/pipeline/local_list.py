@@ -17,6 +17,7 @@ from wattledger.db.effects import Conn
 from wattledger.entitlements import Snapshot, decide
 from wattledger.entitlements.model import Account
 from wattledger.ids import content_digest
+from wattledger.payments.blocks import Blocks
 from wattledger.pipeline.world import World
 
 COMMAND = "send_local_list"
@@ -43,12 +44,13 @@ _tokens_of = lru_cache(maxsize=2)(_Tokens)
 
 
 class Lists:
-    """The lists of one moment."""
+    """The lists of one moment. ``blocks``: whoever may not charge for now is on none."""
 
-    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+    def __init__(self, snapshot: Snapshot, now: datetime, blocks: Blocks | None = None) -> None:
         self._snapshot = snapshot
         self._now = now
         self._all = _tokens_of(snapshot)
+        self._blocks = blocks if blocks and (blocks.accounts or blocks.tokens) else None
 
     def tokens(self, charge_point_id: str) -> list[str]:
         """What is accepted there, sorted."""
@@ -57,6 +59,8 @@ class Lists:
     def digest(self, charge_point_id: str) -> str:
         """Equal lists have the same."""
         accepted = self._accepted(charge_point_id)
+        if self._blocks is not None:
+            return digest(self._listed(accepted))  # they come and go, the configuration stays
         if accepted not in self._all.digests:
             self._all.digests[accepted] = digest(self._listed(accepted))
         return self._all.digests[accepted]
@@ -70,7 +74,17 @@ class Lists:
         )
 
     def _listed(self, kinds: tuple[_Kind, ...]) -> list[str]:
-        return sorted(token for kind in kinds for token in self._all.by_kind[kind])
+        return sorted(
+            token
+            for kind in kinds
+            for token in self._all.by_kind[kind]
+            if self._blocks is None or not _blocked(self._snapshot, self._blocks, token)
+        )
+
+
+def _blocked(snapshot: Snapshot, blocks: Blocks, token: str) -> bool:
+    account = snapshot.account_of(token)
+    return blocks.why(account.id if account else None, token) is not None
 
 
 def digest(tokens: list[str]) -> str:
@@ -82,7 +96,7 @@ async def tokens(world: World, charge_point_id: str) -> tuple[list[str], int]:
     """The list of a charge point as it is now, and its version."""
     now = world.now
     snapshot = await world.snapshot(now)
-    return Lists(snapshot, now).tokens(charge_point_id), snapshot.seq
+    return Lists(snapshot, now, world.blocks).tokens(charge_point_id), snapshot.seq
 
 
 def wants_list(snapshot: Snapshot, charge_point_id: str) -> bool:
@@ -91,7 +105,7 @@ def wants_list(snapshot: Snapshot, charge_point_id: str) -> bool:
     return place is not None and place[0].local_list
 
 
-async def withdrawn(conn: Conn, snapshot: Snapshot) -> str | None:
+async def withdrawn(conn: Conn, snapshot: Snapshot, blocks: Blocks | None) -> str | None:
     """The digest of all tokens that somebody could use once and nobody can any more; None where
     there is none. When it changes, caches have to go."""
     cursor = await conn.execute(
@@ -101,7 +115,11 @@ async def withdrawn(conn: Conn, snapshot: Snapshot) -> str | None:
         " AND NOT COALESCE((body->>'blocked')::boolean, false)"
     )
     ever = [row["token"] for row in await cursor.fetchall()]
-    gone = sorted(token for token in ever if not _usable(snapshot, token))
+    gone = sorted(
+        token
+        for token in ever
+        if not _usable(snapshot, token) or (blocks and _blocked(snapshot, blocks, token))
+    )
     return digest(gone) if gone else None
 
 
@@ -110,4 +128,4 @@ def _usable(snapshot: Snapshot, token: str) -> bool:
     plan = snapshot.plan(account.plan) if account else None
     if account is None or plan is None or account.blocked:
         return False
-    return plan.route is not Route.CARD or account.payment_method is not None
+    return plan.route not in (Route.CARD, Route.APP) or account.payment_method is not None

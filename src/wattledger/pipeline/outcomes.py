@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from psycopg.errors import DeadlockDetected
 
 from wattledger.db import effects
 from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Rejected, Unknown
@@ -26,18 +27,33 @@ STEP_OF = {
     **{kind: handler.step for kind, handler in HANDLERS.items()},
 }
 ATTEMPTS_MAX = 5
+_TURNS_MAX = 5
 # After so many tries without an answer (minutes, by the backoff) a person is shown it; it goes on
 # being tried.
 TRIES_SHOWN = 12
 # Books that are away for a day are not asked every minute (Standard Webhooks: hours at the end).
-_WAIT_MAX_MS = {"webhook.deliver": 6 * 3_600_000}
+_WAIT_MAX_MS = {"webhook.deliver": 6 * 3_600_000, "mail.send": 3_600_000}
 
 
 async def take(world: World, effect: Effect, outcome: Outcome) -> None:
     """Store the outcome under its claim and move the subject on, in one transaction.
 
-    Raises Conflict when the claim was lost: then another worker's outcome counts.
+    Raises Conflict when the claim was lost: then another worker's outcome counts. Of two steps that
+    wait for each other the database ends one: that one is done again.
     """
+    for left in reversed(range(_TURNS_MAX)):
+        try:
+            await _take(world, effect, outcome)
+            break
+        except DeadlockDetected:
+            if not left:
+                raise
+    complete = isinstance(outcome, Done) and outcome.response.get("next") is None
+    if effect.kind == "stripe.read" and complete:
+        await reconcile(world)
+
+
+async def _take(world: World, effect: Effect, outcome: Outcome) -> None:
     now = world.now
     snapshot = await world.snapshot(now)
     async with world.work.transaction(STEP_OF[effect.kind], now=now) as tx:
@@ -52,9 +68,6 @@ async def take(world: World, effect: Effect, outcome: Outcome) -> None:
             await _another(tx, world, snapshot, effect, outcome)
         else:
             await _later(tx, effect, outcome)
-    complete = isinstance(outcome, Done) and outcome.response.get("next") is None
-    if effect.kind == "stripe.read" and complete:
-        await reconcile(world)
 
 
 async def set_aside(world: World, effect: Effect, why: str) -> None:
@@ -70,7 +83,7 @@ async def _done(
 ) -> None:
     if effect.kind == "stripe.read":
         await settle.read_done(tx, snapshot, effect, response)
-        await lapse.mind(tx, snapshot)
+        await lapse.mind(tx, world, snapshot)
     elif effect.kind == "ocpp.get_transaction_status":
         await unheard.status_answered(tx, world, snapshot.policies, effect.subject, response)
     elif effect.kind == "ocpp.configure":

@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 
 from wattledger.clock import utc_text
-from wattledger.contract import AllowanceTerm, Contract, Decision, DiscountTerm, FeeTerm, Route
-from wattledger.entitlements import Snapshot, decide, make_contract
+from wattledger.contract import AllowanceTerm, Contract, Decision, DiscountTerm, FeeTerm
+from wattledger.entitlements import Blocks, Paid, Snapshot, decide, make_contract
 from wattledger.entitlements.model import ChargePoint, Site
 from wattledger.errors import BadInput
-from wattledger.payments.model import Processor, hold_minor
 from wattledger.pipeline.authorize import record
+from wattledger.pipeline.hold_sizes import with_hold
 from wattledger.pipeline.world import World
 from wattledger.tariffs.text import price_text
 from wattledger.wire.numbers import OLDEST
@@ -38,6 +38,8 @@ class Question(msgspec.Struct, frozen=True):
     connector_id: int | None = None
     site_id: str | None = None
     at: datetime | None = None
+    paid: Paid | None = None
+    """Whoever comes without a token: a guest, by the page at the charge point."""
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -75,7 +77,7 @@ async def quote(world: World, asked: Question) -> Quote:
     if not OLDEST <= at <= now + _AHEAD_MAX:
         raise BadInput("$.at", utc_text(at), f"a time from 2015 to a year after {utc_text(now)}")
     snapshot = await world.snapshot(at)
-    offers = list(_offers(snapshot, asked, now, at))
+    offers = list(_offers(snapshot, asked, now, at, world.blocks))
     # Of several places the first that lets the driver charge answers.
     first = next((offer for offer in offers if offer.decision.accepted), offers[0])
     point = asked.charge_point_id or asked.site_id or ""
@@ -91,6 +93,8 @@ async def quote(world: World, asked: Question) -> Quote:
     elif first.decision.accepted and told is None:
         note = "No tariff is in force here."
     until = await _until(world, asked, first.decision, at) if told is not None else None
+    if told is not None:
+        told = await _with_hold(world, snapshot, told, asked, now)
     return Quote(
         accepted=first.decision.accepted,
         reason=str(first.decision.reason),
@@ -104,15 +108,20 @@ async def quote(world: World, asked: Question) -> Quote:
     )
 
 
-def _offers(snapshot: Snapshot, asked: Question, now: datetime, at: datetime) -> Iterator[_Offer]:
+def _offers(
+    snapshot: Snapshot, asked: Question, now: datetime, at: datetime, blocks: Blocks | None
+) -> Iterator[_Offer]:
     for point_id, connector_id in _places(snapshot, asked):
-        decision = decide(snapshot, asked.token, point_id, now, at=at, connector_id=connector_id)
+        decision = decide(
+            snapshot, asked.token, point_id, now, at=at, connector_id=connector_id,
+            paid=asked.paid, blocks=blocks,
+        )  # fmt: skip
         contract = None
         if decision.accepted:
             try:
                 contract = make_contract(
                     snapshot, decision, point_id, as_of=at, known_at=now,
-                    connector_id=connector_id,
+                    connector_id=connector_id, paid=asked.paid,
                 )  # fmt: skip
             except LookupError:
                 contract = None
@@ -149,7 +158,7 @@ def _terms(offer: _Offer) -> tuple[object, ...] | None:
     if found is None:
         return None
     return (found.tariff_digest, found.discounts, found.fees, found.allowances, found.taxes,
-            found.route, found.power_w if found.route is Route.CARD else 0)  # fmt: skip
+            found.route, found.power_w if found.route.by_card else 0)  # fmt: skip
 
 
 async def _until(world: World, asked: Question, decision: Decision, at: datetime) -> datetime:
@@ -157,13 +166,22 @@ async def _until(world: World, asked: Question, decision: Decision, at: datetime
     until, first = at, None
     while until <= at + VALID_FOR:
         snapshot = await world.snapshot(until)
-        offers = list(_offers(snapshot, asked, decision.decided_at, until))
+        offers = list(_offers(snapshot, asked, decision.decided_at, until, world.blocks))
         terms = {(offer.decision.accepted, _terms(offer)) for offer in offers}
         first = terms if first is None else first
         if terms != first:
             break
         until += _STEP
     return until - _STEP
+
+
+async def _with_hold(
+    world: World, snapshot: Snapshot, contract: Contract, asked: Question, now: datetime
+) -> Contract:
+    """Wherever it is, the terms are the same: any of the places says how much is held."""
+    point_id, connector_id = _places(snapshot, asked)[0]
+    async with world.work.pool.connection() as conn:
+        return await with_hold(conn, world, snapshot, contract, point_id, connector_id, now)
 
 
 def _said(snapshot: Snapshot, contract: Contract | None, at: datetime) -> dict[str, Any]:
@@ -175,11 +193,8 @@ def _said(snapshot: Snapshot, contract: Contract | None, at: datetime) -> dict[s
     tariff = snapshot.tariff(contract.tariff_id)
     assert tariff is not None, "the contract was made by it"
     hold = None
-    if contract.route is Route.CARD and contract.processor_id:
-        processor = snapshot.get("processor", contract.processor_id, Processor)
-        if processor is not None:
-            size = hold_minor(processor, contract.power_w, contract.currency)
-            hold = {"minor": size, "currency": contract.currency}
+    if contract.route.by_card and contract.processor_id:
+        hold = {"minor": contract.hold_minor, "currency": contract.currency}
     return {
         "tariff": {"id": tariff.id, "name": tariff.name, "version": contract.tariff_digest},
         "price_text": price_text(tariff, at, contract.time_zone),

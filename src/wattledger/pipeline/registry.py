@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from wattledger.pipeline import collect, timed
+from wattledger.pipeline import (
+    ceiling,
+    collect,
+    debts,
+    disputes,
+    fetched,
+    holds,
+    lapse,
+    money_back,
+    orphans,
+    readers,
+    receipts_step,
+    starts,
+    terminals,
+    timed,
+)
 from wattledger.pipeline.handlers import Handler, Settled
 from wattledger.pipeline.timed import What
 
-WHATS: dict[str, What] = {}
+WHATS: dict[str, What] = {
+    **starts.WHATS,
+    **readers.WHATS,
+    **terminals.WHATS,
+    **lapse.WHATS,
+    **orphans.WHATS,
+    **debts.WHATS,
+    **disputes.WHATS,
+}
 """What can be put off (``timed.put_off``)."""
 
 
@@ -16,5 +39,14 @@ async def _due(settled: Settled) -> None:
 
 HANDLERS: dict[str, Handler] = {
     **collect.HANDLERS,
+    **ceiling.HANDLERS,
+    **receipts_step.HANDLERS,
+    **holds.HANDLERS,
+    **starts.HANDLERS,
+    **readers.HANDLERS,
+    **terminals.HANDLERS,
+    **money_back.HANDLERS,
+    **disputes.HANDLERS,
+    **fetched.HANDLERS,
     timed.DUE: Handler("due", _due),
 }

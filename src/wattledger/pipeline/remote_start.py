@@ -1,8 +1,8 @@
 """Step command: what an operator's own systems ask of charge points, over the API.
 
-A remote start is decided first: what a start would be refused for, no command is given for. It is
-given within ``START_LIFE`` or not at all, since nobody wants a car started that has left; and it
-is never given twice.
+A remote start is decided first: what a start would be refused for, no command is given for, and a
+card that pays for it is held before. It is given within ``START_LIFE`` or not at all, since nobody
+wants a car started that has left; and it is never given twice.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import Any
 import msgspec
 
 from wattledger.clock import utc_text
-from wattledger.contract import Reason
+from wattledger.contract import Reason, Route
 from wattledger.db.effects import Conn
 from wattledger.db.work import Transaction
 from wattledger.entitlements import decide
 from wattledger.errors import Conflict, NotFound
 from wattledger.ids import derive
 from wattledger.pipeline import commands
+from wattledger.pipeline.ask_start import Wanted
+from wattledger.pipeline.ask_start import ask as ask_start
 from wattledger.pipeline.authorize import record
+from wattledger.pipeline.starts import last_number
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
 
@@ -50,22 +53,29 @@ async def remote_start(
     """
     now = world.now
     snapshot = await world.snapshot(now)
-    decision = decide(snapshot, token, charge_point_id, now, connector_id=connector_id)
+    decision = decide(
+        snapshot, token, charge_point_id, now, connector_id=connector_id, blocks=world.blocks
+    )
+    key = derive("cmd", "remote_start", charge_point_id, reference)
+    if decision.accepted and decision.route in (Route.CARD, Route.APP):
+        # Nothing starts before the card is held: the command is written when the hold stands.
+        asked = await ask_start(world, Wanted(
+            Route.APP, charge_point_id, reference, nonce=token, connector_id=connector_id,
+            token=token, token_type=token_type, present=False, command_key=key,
+        ))  # fmt: skip
+        return Asked(asked.reason, key if asked.start is not None else None)
     wanted: dict[str, Any] = {"token": token, "connector_id": connector_id}
     if token_type is not None:
         wanted["token_type"] = token_type
-    key = derive("cmd", "remote_start", charge_point_id, reference)
     async with world.work.transaction("command", now=now) as tx:
         if await _is_there(tx, key, wanted, reference):
             return Asked(Reason.ACCEPTED, key)
         await record(tx, decision, charge_point_id, "api")
         if not decision.accepted:
             return Asked(decision.reason, None)
-        # What has to be held before a driver may charge goes here: the command is then written
-        # when the hold stands, in its outcome's step.
         await commands.command(
             tx, charge_point_id, "remote_start",
-            {**wanted, "after": await _last_number(tx.conn, charge_point_id)},
+            {**wanted, "after": await last_number(tx.conn, charge_point_id)},
             subject=charge_point_id, key=key, life=START_LIFE,
         )  # fmt: skip
     return Asked(Reason.ACCEPTED, key)
@@ -80,16 +90,6 @@ async def _is_there(tx: Transaction, key: str, wanted: dict[str, Any], reference
     if not same:
         raise Conflict(f"the reference {reference!r} came before with another command")
     return True
-
-
-async def _last_number(conn: Conn, charge_point_id: str) -> int:
-    """What is started later has a higher one, whatever the charge point's clock says."""
-    cursor = await conn.execute(
-        "SELECT COALESCE(max(transaction_id), 0) AS n FROM session WHERE charge_point_id = %s",
-        (charge_point_id,),
-    )
-    row = await cursor.fetchone()
-    return int(row["n"]) if row else 0
 
 
 async def session_of(world: World, request: dict[str, Any]) -> str | None:

@@ -20,14 +20,18 @@ from wattledger.entitlements.model import Entity
 from wattledger.ingest import anomalies, inbox
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
+from wattledger.ledger.entries import Entry
+from wattledger.payments import returns_store
 from wattledger.payments.model import Processor
-from wattledger.pipeline import tell
+from wattledger.payments.returns_store import PaymentRefund
+from wattledger.pipeline import disputes, hints, money_back, tell
 from wattledger.pipeline.world import World
 
 # Read again what was read before, this far back: an item may appear late.
 OVERLAP = timedelta(days=1)
 NIGHTLY, HINTED = "nightly", "hinted"
 _BATCH = "/batch:"
+_REFUNDS = ("refund", "refund_failure")
 
 
 async def ensure_schedule(world: World) -> None:
@@ -107,7 +111,9 @@ async def _plan_nightly(
     )
     if await cursor.fetchone() is None:
         hour = snapshot.policies.reconcile_hour
-        await plan_read(tx, processor.id, next_reading(tx.now, entity.time_zone, hour))
+        due_at = next_reading(tx.now, entity.time_zone, hour)
+        await plan_read(tx, processor.id, due_at)
+        await hints.plan_sweep(tx, processor.id, due_at)
 
 
 async def _plan_rest(tx: Transaction, effect: Effect, position: dict[str, Any]) -> None:
@@ -146,7 +152,7 @@ async def read_done(
     if processor is None or entity is None:
         raise LookupError(f"no [[processor]] {effect.subject!r} to book its items for")
     for item in sorted(response["items"], key=lambda i: (i["created_at"], i["id"])):
-        await _book_item(tx, processor, entity, item)
+        await _book_item(tx, snapshot, processor, entity, item)
     for payout in response["payouts"]:
         await _payout(tx, snapshot, processor, entity, payout)
     for unreadable in response.get("unreadable", []):
@@ -161,7 +167,11 @@ async def read_done(
 
 
 async def _book_item(
-    tx: Transaction, processor: Processor, entity: Entity, item: dict[str, Any]
+    tx: Transaction,
+    snapshot: Snapshot,
+    processor: Processor,
+    entity: Entity,
+    item: dict[str, Any],
 ) -> None:
     raw = msgspec.json.encode(item, order="deterministic")
     cursor = await tx.conn.execute("SELECT FROM processor_item WHERE id = %s", (item["id"],))
@@ -176,23 +186,62 @@ async def _book_item(
         (item["charge"], processor.id),
     )
     payment = await cursor.fetchone()
+    refund = None
+    if item["category"] in _REFUNDS:
+        refund = await returns_store.by_external(
+            tx.conn, processor.id, item["source"], item.get("payment_refund_id")
+        )
     await tx.conn.execute(
         "INSERT INTO processor_item (id, processor_id, entity_id, category, currency,"
         " amount_minor, fee_minor, net_minor, external_charge_id, payment_id, created_at,"
-        " available_at, read_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " available_at, read_at, source, payment_refund_id)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             item["id"], processor.id, entity.id, item["category"], item["currency"],
             item["amount_minor"], item["fee_minor"], item["net_minor"], item["charge"],
             payment["id"] if payment else None, item["created_at"], item["available_at"], tx.now,
+            item["source"], refund.id if refund else None,
         ),
     )  # fmt: skip
     on = _day(datetime.fromisoformat(item["created_at"]), entity)
+    of_refund = item["category"] in _REFUNDS
     entry = entries.processor_item(
         entity.id, item["id"], on, item["currency"], item["category"], item["amount_minor"],
-        item["fee_minor"], known=payment is not None,
+        item["fee_minor"], known=(refund if of_refund else payment) is not None,
+        owed=refund is None or refund.cause in ("adjustment", "refund"),
     )  # fmt: skip
     await ledger.book(tx.conn, entry, tx.now)
+    if of_refund:
+        payment_id = payment["id"] if payment else None
+        await _refund_read(tx, snapshot, item, payment_id, refund, entry)
+    elif item["category"] in disputes.WITHDRAWALS:
+        await disputes.item_read(tx, snapshot, processor.id, item)
     await inbox.handled(tx.conn, received.id, tx.now)
+
+
+async def _refund_read(
+    tx: Transaction,
+    snapshot: Snapshot,
+    item: dict[str, Any],
+    payment_id: str | None,
+    refund: PaymentRefund | None,
+    entry: Entry | None,
+) -> None:
+    """The processor gave something back, or took it back because the card's bank sent it back. What
+    is not ours was made in its dashboard: in suspense, a break, and shown."""
+    back = item["category"] == "refund_failure"
+    if refund is None:
+        await anomalies.record(
+            tx.conn, at=tx.now, code="refund.foreign", subject=payment_id or item["id"],
+            detail={"item_id": item["id"], "refund": item["source"],
+                    "amount_minor": item["amount_minor"], "currency": item["currency"]},
+            cause=item["id"],
+        )  # fmt: skip
+        return
+    kind = "refund.returned" if back else "refund.paid"
+    await tell.money_back(tx, snapshot, kind, refund, entry, which=f":{item['id']}")
+    if back and refund.state in ("sending", "sent", "done"):
+        await money_back.failed(tx, snapshot, refund, "refund_failure")
 
 
 async def _payout(
@@ -217,7 +266,7 @@ async def _payout(
         if await ledger.book(tx.conn, entry, tx.now) is not None:
             await tell.payout_paid(tx, snapshot, entity.id, payout, entry)
     elif status in ("failed", "canceled"):
-        await _take_back(tx, entity, payout)
+        await _take_back(tx, snapshot, entity, payout)
 
 
 async def _stored(
@@ -244,7 +293,9 @@ async def _stored(
     return str(row["status"])
 
 
-async def _take_back(tx: Transaction, entity: Entity, payout: dict[str, Any]) -> None:
+async def _take_back(
+    tx: Transaction, snapshot: Snapshot, entity: Entity, payout: dict[str, Any]
+) -> None:
     """It failed. Where it was booked as paid, the bank does not have the money after all."""
     cursor = await tx.conn.execute(
         "SELECT FROM entry WHERE cause = 'payout' AND cause_id = %s", (payout["id"],)
@@ -260,6 +311,7 @@ async def _take_back(tx: Transaction, entity: Entity, payout: dict[str, Any]) ->
         payout["currency"], payout["amount_minor"],
     )  # fmt: skip
     if await ledger.book(tx.conn, entry, tx.now) is not None:
+        await tell.payout_failed(tx, snapshot, entity.id, payout, entry)
         await anomalies.record(
             tx.conn, at=tx.now, code="payout.failed", subject=payout["id"],
             detail={"status": payout["status"], "amount_minor": payout["amount_minor"]},

@@ -7,24 +7,24 @@ StartTransaction.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from wattledger.clock import utc_text
 from wattledger.contract import Contract, Reason, Route
-from wattledger.db import effects
 from wattledger.db.work import Transaction
-from wattledger.entitlements import Snapshot, decide, make_contract
+from wattledger.entitlements import Paid, Snapshot, at_terminal, decide, make_contract
 from wattledger.entitlements.model import Policies
 from wattledger.ids import derive
 from wattledger.ingest import anomalies
+from wattledger.payments import blocks
 from wattledger.payments import store as payments
-from wattledger.payments.model import Processor, hold_minor
-from wattledger.pipeline import clocks, shown
+from wattledger.pipeline import asking, clocks, shown
 from wattledger.pipeline.authorize import record
 from wattledger.pipeline.clocks import Heard
 from wattledger.pipeline.end import close_predecessors
+from wattledger.pipeline.hold_sizes import with_hold
+from wattledger.pipeline.starts import Beginning, began, beginning, turned_down
 from wattledger.pipeline.world import World
 from wattledger.sessions import Fact, from_ocpp16, lookup, starts
 from wattledger.sessions import store as sessions
@@ -56,6 +56,8 @@ class Opening(msgspec.Struct, frozen=True):
     action: str = "StartTransaction"
     refused: Reason | None = None
     """Somebody else has refused the token, whose word counts: whatever our own decision is."""
+    token_type: str = ""
+    """The charge point's word, where its version has one."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -117,9 +119,11 @@ async def open_session(
         opening = msgspec.structs.replace(opening, session_id=session_id)
         facts = [(fact, derive("fct", session_id, key)) for fact, key in facts]
     connector_id = opening.connector_id or None
+    asked = await beginning(tx, opening.token, opening.charge_point_id)
+    paid = _paid(terms.snapshot, opening, asked)
     decision = decide(
         terms.snapshot, opening.token, opening.charge_point_id, tx.now, at=at,
-        connector_id=connector_id,
+        connector_id=connector_id, paid=paid, blocks=await blocks.fresh(tx.conn, world.blocks),
     )  # fmt: skip
     if opening.refused is not None and decision.accepted:
         decision = msgspec.structs.replace(decision, accepted=False, reason=opening.refused)
@@ -127,12 +131,13 @@ async def open_session(
     try:
         contract = make_contract(
             terms.snapshot, decision, opening.charge_point_id, as_of=at, known_at=tx.now,
-            connector_id=connector_id,
+            connector_id=connector_id, paid=paid,
         )  # fmt: skip
     except LookupError as error:
         return await _without_contract(tx, opening, str(error))
     offline = opening.offline or tx.now - at > clocks.LIVE_WITHIN
-    contract = _with_display(terms.snapshot, _with_hold(terms.snapshot, contract), offline=offline)
+    contract = _with_display(terms.snapshot, contract, offline=offline)
+    contract = await _with_hold(tx, world, terms.snapshot, contract, opening, asked)
     if connector_id is not None:
         await close_predecessors(
             tx, world, terms.policies, opening.charge_point_id, connector_id, at
@@ -153,8 +158,20 @@ async def open_session(
     if await _may_be_the_clock(tx, world, opening):
         detail["as_late_as_status"] = True
     await sessions.add_facts(tx.conn, session_id, facts, received_at=tx.now, detail=detail)
-    await add_hold(tx, session_id, contract)
+    if asked is not None and decision.accepted:
+        await began(tx, asked, session_id)
+    elif asked is not None:
+        await turned_down(tx, asked, str(decision.reason))
+    if asked is None or asked.payment is None:
+        await add_hold(tx, session_id, contract)
     return Started(transaction_id, decision.reason, session_id)
+
+
+def _paid(snapshot: Snapshot, opening: Opening, asked: Beginning | None) -> Paid | None:
+    """Whose the token is, beside any account's: a start's own, or a guest's at a terminal."""
+    if asked is not None:
+        return asked.start.paid
+    return at_terminal(snapshot, opening.token, opening.charge_point_id, opening.token_type)
 
 
 async def which(tx: Transaction, opening: Opening) -> str:
@@ -201,12 +218,24 @@ async def _continuity(tx: Transaction, opening: Opening, before: lookup.Before |
     )  # fmt: skip
 
 
-def _with_hold(snapshot: Snapshot, contract: Contract) -> Contract:
-    size = 0
-    if contract.route is Route.CARD and contract.processor_id:
-        processor = snapshot.get("processor", contract.processor_id, Processor)
-        size = hold_minor(processor, contract.power_w, contract.currency) if processor else 0
-    return msgspec.structs.replace(contract, hold_minor=size)
+async def _with_hold(
+    tx: Transaction,
+    world: World,
+    snapshot: Snapshot,
+    contract: Contract,
+    opening: Opening,
+    asked: Beginning | None,
+) -> Contract:
+    """A session that was paid for first has the hold that is there. Else a card on file is asked
+    for one; a guest's card is no more, and nobody can be asked."""
+    if asked is not None and asked.payment is not None and contract.refused is None:
+        return msgspec.structs.replace(contract, hold_minor=asked.payment.held_minor)
+    if contract.payment_method is None or contract.route not in (Route.CARD, Route.APP):
+        return contract
+    return await with_hold(
+        tx.conn, world, snapshot, contract, opening.charge_point_id,
+        opening.connector_id or None, tx.now,
+    )  # fmt: skip
 
 
 def _with_display(snapshot: Snapshot, contract: Contract, *, offline: bool) -> Contract:
@@ -236,36 +265,20 @@ async def add_hold(tx: Transaction, session_id: str, contract: Contract) -> None
             currency=contract.currency,
             hold_minor=contract.hold_minor,
             state="holding",
-            intent_id=None,
-            external_charge_id=None,
-            capture_before=None,
-            captured_minor=0,
-            decline_code=None,
+            route=str(contract.route),
+            account_id=contract.account_id,
+            driver=contract.account_id,
+            consent=contract.consent,
+            created_at=tx.now,
         ),
     )
-    params: dict[str, Any] = {
-        "amount": contract.hold_minor,
-        "currency": contract.currency.lower(),
-        "capture_method": "manual",
-        "confirm": True,
-        "payment_method": contract.payment_method,
-        "allowed_payment_method_types": ["card"],
+    params = asking.hold_params(contract, payment_id, {"session_id": session_id}) | {
         "error_on_requires_action": True,
         "description": f"EV charging {session_id}",
-        "metadata": {"payment_id": payment_id, "session_id": session_id, "attempt": "1"},
     }
     if contract.customer:
-        params |= {"customer": contract.customer, "off_session": True}
-    await effects.add(
-        tx.conn,
-        kind="stripe.hold",
-        subject=payment_id,
-        lane=payment_id,
-        key=f"{contract.entity_id}:{payment_id}:hold:1",
-        request={"processor_id": contract.processor_id, "params": params},
-        due_at=tx.now,
-        caused_at=tx.now,
-    )
+        params["off_session"] = True
+    await asking.ask(tx, contract, payment_id, "hold", params)
 
 
 async def _without_contract(tx: Transaction, opening: Opening, why: str) -> Started:

@@ -14,6 +14,7 @@ from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ledger.entries import Entry
+from wattledger.payments.returns_store import Dispute, PaymentRefund, Refund
 from wattledger.rating import Charge, Credit, TaxAmount
 from wattledger.sessions.store import SessionRow
 
@@ -69,6 +70,99 @@ async def session_adjusted(
     }
     await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.adjusted", data,
                       f":{issued[-1].revision}")  # fmt: skip
+
+
+async def session_refunded(
+    tx: Transaction,
+    snapshot: Snapshot,
+    row: SessionRow,
+    charge: Charge,
+    issued: Sequence[Issued],
+    refund: Refund,
+) -> None:
+    """``session.refunded``: as ``session.adjusted``, with who gave back what, and why. Where all of
+    it was given back there is a credit alone."""
+    data = _session(row, charge) | {
+        "refund": {
+            "refund_id": refund.id,
+            "kind": refund.kind,
+            "scope": refund.scope,
+            "amount_minor": refund.amount_minor,
+            "reason": refund.reason,
+        },
+        "change": {
+            name: sum(getattr(document.figures, name) for document in issued)
+            for name in ("net_minor", "tax_minor", "total_minor", "energy_wh")
+        },
+        "documents": [_document(document) for document in issued],
+    }
+    await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "session.refunded", data,
+                      f":{issued[-1].revision}")  # fmt: skip
+
+
+async def money_back(
+    tx: Transaction,
+    snapshot: Snapshot,
+    kind: str,
+    row: PaymentRefund,
+    entry: Entry | None,
+    why: str | None = None,
+    which: str = "",
+) -> None:
+    """``refund.paid`` once the processor's own line books it, ``refund.returned`` when that is
+    taken back, ``refund.failed`` as soon as it is known."""
+    data = {
+        "entity_id": row.entity_id,
+        "payment_refund_id": row.id,
+        "payment_id": row.payment_id,
+        "refund_id": row.refund_id,
+        "cause": row.cause,
+        "currency": row.currency,
+        "amount_minor": row.amount_minor,
+        "why": why,
+        "journal": journal(entry),
+    }
+    await _to_targets(tx, snapshot, row.entity_id, row.id, kind, data, which)
+
+
+async def disputed(
+    tx: Transaction,
+    snapshot: Snapshot,
+    kind: str,
+    row: Dispute,
+    entry: Entry | None = None,
+    which: str = "",
+) -> None:
+    """``dispute.opened``, ``.updated`` and ``.closed`` as the processor says; ``.withdrawn``,
+    ``.reinstated`` and ``.lost`` with the journals of its lines."""
+    data = {
+        "entity_id": row.entity_id,
+        "dispute_id": row.id,
+        "payment_id": row.payment_id,
+        "session_id": row.session_id,
+        "currency": row.currency,
+        "amount_minor": row.amount_minor,
+        "reason": row.reason,
+        "status": row.status,
+        "inquiry": row.inquiry,
+        "evidence_due_at": utc_text(row.evidence_due_at) if row.evidence_due_at else None,
+        "journal": journal(entry),
+    }
+    await _to_targets(tx, snapshot, row.entity_id, row.id, kind, data, which)
+
+
+async def charge_notice(
+    tx: Transaction, snapshot: Snapshot, row: SessionRow, amount_minor: int, due_at: datetime
+) -> None:
+    """``charge.notice``: late data made the session dearer, and its card is charged then."""
+    data = _place(row) | {
+        "currency": row.contract.currency,
+        "amount_minor": amount_minor,
+        "charged_at": utc_text(due_at),
+        "email": row.contract.email,
+    }
+    await _to_targets(tx, snapshot, row.contract.entity_id, row.id, "charge.notice", data,
+                      f":{utc_text(due_at)}")  # fmt: skip
 
 
 def _document(issued: Issued) -> dict[str, Any]:
@@ -134,7 +228,26 @@ async def charging_ended(
 async def payout_paid(
     tx: Transaction, snapshot: Snapshot, entity_id: str, payout: dict[str, Any], entry: Entry | None
 ) -> None:
-    """``payout.paid``: the processor says that the money is at the bank."""
+    """``payout.paid``: the processor says that the money is at the bank. Below zero it took it from
+    there."""
+    await _payout(tx, snapshot, entity_id, payout, entry, "payout.paid")
+
+
+async def payout_failed(
+    tx: Transaction, snapshot: Snapshot, entity_id: str, payout: dict[str, Any], entry: Entry | None
+) -> None:
+    """``payout.failed``: what was told as paid is not at the bank after all."""
+    await _payout(tx, snapshot, entity_id, payout, entry, "payout.failed")
+
+
+async def _payout(
+    tx: Transaction,
+    snapshot: Snapshot,
+    entity_id: str,
+    payout: dict[str, Any],
+    entry: Entry | None,
+    kind: str,
+) -> None:
     data = {
         "payout_id": payout["id"],
         "currency": payout["currency"],
@@ -142,7 +255,7 @@ async def payout_paid(
         "arrival_date": payout["arrival_date"],
         "journal": journal(entry),
     }
-    await _to_targets(tx, snapshot, entity_id, payout["id"], "payout.paid", data)
+    await _to_targets(tx, snapshot, entity_id, payout["id"], kind, data)
 
 
 def journal(entry: Entry | None) -> list[dict[str, Any]]:

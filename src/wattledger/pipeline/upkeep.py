@@ -45,7 +45,7 @@ async def _booted(world: World, charge_point_id: str) -> None:
     if settings is not None:
         due[metering.COMMAND] = settings.digest
     if listed:
-        due[local_list.COMMAND] = Lists(snapshot, now).digest(charge_point_id)
+        due[local_list.COMMAND] = Lists(snapshot, now, world.blocks).digest(charge_point_id)
     if world.told.get(charge_point_id) == due:
         return
     told = await _was_told(world, charge_point_id)
@@ -61,7 +61,7 @@ async def _booted(world: World, charge_point_id: str) -> None:
             await metering.configure(tx, charge_point_id, settings, last)
         if listed:
             last = before.get((charge_point_id, local_list.COMMAND))
-            await _send_list(tx, charge_point_id, Lists(snapshot, now), last)
+            await _send_list(tx, charge_point_id, Lists(snapshot, now, world.blocks), last)
 
 
 async def _was_told(world: World, charge_point_id: str) -> dict[str, Told]:
@@ -102,9 +102,9 @@ async def _changed(world: World) -> None:
             "SELECT charge_point_id FROM charge_point_state ORDER BY charge_point_id"
         )
         known = [row["charge_point_id"] for row in await cursor.fetchall()]
-        gone = await local_list.withdrawn(conn, snapshot) if known else None
+        gone = await local_list.withdrawn(conn, snapshot, world.blocks) if known else None
     here = [point_id for point_id in known if _is_ours(snapshot, point_id)]
-    lists = Lists(snapshot, now)
+    lists = Lists(snapshot, now, world.blocks)
     for first in range(0, len(here), _AT_ONCE):
         some = here[first : first + _AT_ONCE]
         async with world.work.transaction("command", now=now) as tx:

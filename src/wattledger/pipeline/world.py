@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,8 @@ from wattledger.db import versions
 from wattledger.db.connect import Pool
 from wattledger.db.work import Work
 from wattledger.entitlements import Directory, Snapshot
+from wattledger.payments import blocks
+from wattledger.payments.blocks import Blocks
 from wattledger.pipeline.clocks import ClockWatch
 from wattledger.pipeline.commands import Told
 from wattledger.pipeline.gathered import Gathered
@@ -38,6 +41,8 @@ class World:
     def __init__(self, work: Work, configuration: Pool | None = None) -> None:
         self.work = work
         self._configuration = configuration or work.pool
+        self.receipt_link: Callable[[str], str | None] = lambda _: None
+        """Where the driver of a session finds its receipt, where receipts have links."""
         self._refreshing = asyncio.Lock()
         self._directory = Directory([])
         self._confirmed_at_s = time.monotonic() - STALE_AFTER_S
@@ -50,6 +55,10 @@ class World:
         # What charge points were told of their upkeep, and have answered (pipeline.upkeep).
         self.told: dict[str, dict[str, str]] = {}
         self.was_told: Gathered[dict[str, Told]] | None = None
+        # Who may not charge for now; None: not known yet.
+        self.blocks: Blocks | None = None
+        # What sessions have cost: the day it was computed for, how many, how much (hold_sizes).
+        self.usual_costs: dict[tuple[str, str, int | None, int], tuple[datetime, int, int]] = {}
 
     @property
     def now(self) -> datetime:
@@ -72,6 +81,8 @@ class World:
         """Load the configuration again if the database has a newer one."""
         asked_at_s = time.monotonic()
         async with self._configuration.connection() as conn:
+            if self.blocks is None or await blocks.latest_id(conn) != self.blocks.last_id:
+                self.blocks = await blocks.load(conn)
             if await versions.latest_seq(conn) != self._directory.seq:
                 self._directory = Directory(await versions.load(conn))
                 log.info("configuration %d in force", self._directory.seq)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -30,7 +30,7 @@ class NotifySettlement(Numeric, frozen=True):
     Canceled, Rejected or Failed. The amount is with tax.
     """
 
-    psp_ref: Name
+    psp_ref: Annotated[str, msgspec.Meta(max_length=255)]
     status: Text
     settlement_amount: Decimal
     settlement_time: str
