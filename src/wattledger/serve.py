@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
 import msgspec
@@ -31,6 +32,7 @@ from wattledger.db.effects import Effect
 from wattledger.db.roles import Role
 from wattledger.db.work import Checkpoint, Work, no_checkpoint
 from wattledger.entitlements.publication import in_words
+from wattledger.entitlements.terminals import TerminalVendor
 from wattledger.errors import ConfigError, DatabaseFault, ExternalFault
 from wattledger.gateway.limits import Limits
 from wattledger.gateway.server import Gateway
@@ -38,14 +40,20 @@ from wattledger.gateway.tls import Certificate
 from wattledger.ingest.journal import Journal
 from wattledger.installation import apply, objections, opened, secret
 from wattledger.payments.model import Processor
-from wattledger.payments.stripe.client import StripeGate
-from wattledger.pipeline import upkeep
+from wattledger.payments.stripe.client import StripeGate, pacing_of
+from wattledger.payments.stripe.pacing import Pacing
+from wattledger.payments.terminal.vendor import vendor_gate
+from wattledger.pipeline import receipts_step, upkeep
 from wattledger.pipeline.settle import ensure_schedule
 from wattledger.pipeline.world import World
+from wattledger.receipts.links import checked
 from wattledger.web import Live, page_routes
+from wattledger.web.driver import Driver
 from wattledger.worker import Conductor, Gate, Worker
 
 log = logging.getLogger(__name__)
+
+G = TypeVar("G", bound=Gate)
 
 ROLES = ("gateway", "api", "worker")
 _LISTEN_RETRY_S = 1.0
@@ -64,14 +72,26 @@ class Options:
 class AllGates:
     """Every way out of this process: processors, targets, and the charge points that are here.
 
-    Made when first needed, and again when the configuration they were made from has changed.
+    Made when first needed, and again when the configuration they were made from has changed. Which
+    gate an effect goes through is said by the first word of its kind, one line each in ``_find``.
     """
 
-    def __init__(self, world: World, gateway: Gateway | None, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, world: World, gateway: Gateway | None, http: httpx.AsyncClient, base: Path = Path()
+    ) -> None:
         self._world = world
+        self._base = base
         self._gateway = gateway
         self._http = http
         self._made: dict[tuple[str, str], Gate] = {}
+        self._pacings: dict[tuple[str, int, int], Pacing] = {}
+        self._find: dict[str, Callable[[Effect], Awaitable[Gate | None]]] = {
+            "ocpp": self._point,
+            "stripe": self._processor,
+            "webhook": self._target,
+            "mail": self._mail,
+            "vendor": self._vendor,
+        }
 
     def lanes(self) -> list[str]:
         """Lanes of the charge points connected here."""
@@ -79,26 +99,60 @@ class AllGates:
 
     async def gate(self, effect: Effect) -> Gate | None:
         """The gate of this effect, by its kind and its subject."""
-        if effect.kind.startswith("ocpp."):
-            return self._gateway
+        find = self._find.get(effect.kind.partition(".")[0])
+        return await find(effect) if find is not None else None
+
+    async def stripe(self, processor_id: str) -> StripeGate | None:
+        """A processor's account; None when nothing of that name is configured."""
         snapshot = await self._world.snapshot(self._world.now)
-        if effect.kind.startswith("stripe."):
-            processor_id = str(effect.request["processor_id"])
-            processor = snapshot.get("processor", processor_id, Processor)
-            digest = snapshot.digest("processor", processor_id)
-            if processor is None or digest is None:
-                return None
-            return self._keep("stripe", digest, lambda: StripeGate(processor, secret))
+        processor = snapshot.get("processor", processor_id, Processor)
+        digest = snapshot.digest("processor", processor_id)
+        if processor is None or digest is None:
+            return None
+        return self._keep(
+            "stripe", digest, lambda: StripeGate(processor, secret, self._turns(processor))
+        )
+
+    def _turns(self, processor: Processor) -> Pacing:
+        """The turns at an account outlive a gate: a new configuration gives no second helping."""
+        pacing = pacing_of(processor, secret(processor.api_key_env))
+        return self._pacings.setdefault((processor.id, *pacing.rates), pacing)
+
+    async def _vendor(self, effect: Effect) -> Gate | None:
+        """A terminal's vendor, over HTTP or by files beside the configuration."""
+        snapshot = await self._world.snapshot(self._world.now)
+        vendor_id = str(effect.request["vendor_id"])
+        vendor = snapshot.get("terminal_vendor", vendor_id, TerminalVendor)
+        digest = snapshot.digest("terminal_vendor", vendor_id)
+        if vendor is None or digest is None:
+            return None
+        return self._keep(
+            "vendor", digest, lambda: vendor_gate(vendor, secret, self._http, self._base)
+        )
+
+    async def _point(self, effect: Effect) -> Gate | None:
+        return self._gateway
+
+    async def _processor(self, effect: Effect) -> Gate | None:
+        return await self.stripe(str(effect.request["processor_id"]))
+
+    async def _mail(self, effect: Effect) -> Gate | None:
+        snapshot = await self._world.snapshot(self._world.now)
+        made = receipts_step.mail_gate(self._world, snapshot, secret)
+        return self._keep("mail", *made) if made is not None else None
+
+    async def _target(self, effect: Effect) -> Gate | None:
+        snapshot = await self._world.snapshot(self._world.now)
         target = snapshot.get("target", effect.subject, Target)
         digest = snapshot.digest("target", effect.subject)
         if target is None or digest is None:
             return None
         return self._keep("hook", digest, lambda: WebhookGate(target, secret, self._http))
 
-    def _keep(self, kind: str, digest: str, make: Callable[[], Gate]) -> Gate:
+    def _keep(self, kind: str, digest: str, make: Callable[[], G]) -> G:
         if (kind, digest) not in self._made:
             self._made[kind, digest] = make()
-        return self._made[kind, digest]
+        return cast("G", self._made[kind, digest])
 
 
 async def _publish(config: Config, database: Database, now: datetime) -> None:
@@ -120,6 +174,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         directory_pool = await database.open_pool(Role.APP, 1, 1)
         await stack.enter_async_context(directory_pool)
         world = World(Work(app_pool, clock, options.checkpoint), directory_pool)
+        world.receipt_link = partial(receipts_step.link_of, config.receipts, secret)
         await world.refresh()
         journal = await stack.enter_async_context(
             Journal(app_pool, config.server.frame_retention_days)
@@ -127,7 +182,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         here = "gateway" in options.roles
         gateway = Gateway(world, journal, Limits.of(config.server)) if here else None
         http = await stack.enter_async_context(httpx.AsyncClient())
-        gates = AllGates(world, gateway, http)
+        gates = AllGates(world, gateway, http, options.config.parent)
         outside = "worker" in options.roles
         if outside:
             await ensure_schedule(world)
@@ -162,7 +217,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
             password = config.server.page_password_env
             app = make_app(
                 state,
-                _pages(state, live, _ocpp_url(config, ports)),
+                _pages(state, live, _ocpp_url(config, ports), config.receipts.link_secret_env),
                 secret(password) if password else None,
             )
             ports["http_port"] = await stack.enter_async_context(_http(app, config))
@@ -306,12 +361,17 @@ async def _http(app: Any, config: Config) -> AsyncIterator[int]:
             await task
 
 
-def _pages(state: State, live: Live, ocpp_url: str | None) -> list[Route | Mount]:
-    """The pages, that may decide as the API may."""
-    clock = state.world.work.clock
-    return page_routes(
-        state.reader, clock, live, ocpp_url=ocpp_url, world=state.world, wake=state.wake
+def _pages(
+    state: State, live: Live, ocpp_url: str | None, receipts_by: str | None
+) -> list[Route | Mount]:
+    """The drivers' page behind the QR codes, and the pages, that may decide as the API may."""
+    world, wake = state.world, state.wake
+    driver = Driver(world, state.reader, secret, wake, receipts_by).routes()
+    clock = world.work.clock
+    pages = page_routes(
+        state.reader, clock, live, ocpp_url=ocpp_url, world=world, wake=wake, secrets=secret
     )
+    return [*driver, *pages]
 
 
 def _ocpp_url(config: Config, ports: dict[str, int]) -> str:
@@ -324,14 +384,16 @@ def _ocpp_url(config: Config, ports: dict[str, int]) -> str:
 
 def _check_secrets(config: Config) -> None:
     """Every secret that the configuration names is there: better now than at the first charge."""
+    named = [config.server.page_password_env, config.mail and config.mail.password_env]
     for processor in config.processor:
-        secret(processor.api_key_env)
-        secret(processor.webhook_secret_env)
-    for target in config.target:
-        secret(target.secret_env)
-    for key in config.api_key:
-        secret(key.key_env)
-    for name in {env for site in config.site for env in site.proxy_secrets}:
-        secret(name)
-    if config.server.page_password_env:
-        secret(config.server.page_password_env)
+        named += [processor.api_key_env, processor.webhook_secret_env]
+        named.append(processor.publishable_key_env)
+    named += [target.secret_env for target in config.target]
+    named += [vendor.secret_env for vendor in config.terminal_vendor]
+    named += [key.key_env for key in config.api_key]
+    named += [name for site in config.site for name in site.proxy_secrets]
+    for name in named:
+        if name:
+            secret(name)
+    if config.receipts.link_secret_env:
+        checked(secret(config.receipts.link_secret_env), config.receipts.link_secret_env)

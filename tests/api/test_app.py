@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from wattledger.db.work import Work
+from wattledger.ids import content_digest
 from wattledger.pipeline.bill import bill
 from wattledger.pipeline.world import World
 
@@ -239,6 +240,121 @@ async def test_a_signed_event_plans_one_reading(api: httpx.AsyncClient, work: Wo
     async with work.transaction("look") as tx:
         cursor = await tx.conn.execute("SELECT kind, subject FROM effect")
         assert await cursor.fetchall() == [{"kind": "stripe.read", "subject": "stripe"}]
+
+
+def _event(kind: str, number: int, **about: Any) -> bytes:
+    return json.dumps(
+        {"id": f"evt_{number}", "object": "event", "type": kind, "data": {"object": about}}
+    ).encode()
+
+
+async def test_what_a_payer_confirms_by_is_not_kept(api: httpx.AsyncClient, work: Work) -> None:
+    event = _event("payment_intent.created", 1, id="pi_1", client_secret="pi_1_secret_x")
+    assert (await api.post(HOOK, content=event, headers=_signed(event))).status_code == 200
+    async with work.transaction("look") as tx:
+        [row] = await (await tx.conn.execute("SELECT body FROM inbox")).fetchall()
+    assert json.loads(row["body"])["data"]["object"] == {"id": "pi_1"}
+
+
+async def test_of_an_event_only_what_it_points_at_is_kept(
+    api: httpx.AsyncClient, work: Work
+) -> None:
+    """Names and addresses stay at the processor; the same event again is no other one."""
+    about = {"id": "ch_1", "object": "charge", "metadata": {"payment_id": "pay_1"},
+             "billing_details": {"name": "Ann", "email": "ann@example.com"}}  # fmt: skip
+    head = {"id": "evt_7", "object": "event", "type": "charge.updated", "created": 1_790_000_000,
+            "api_version": "2026-01-01", "data": {"object": about}}  # fmt: skip
+    for pending in (2, 1):
+        event = json.dumps(head | {"pending_webhooks": pending}).encode()
+        assert (await api.post(HOOK, content=event, headers=_signed(event))).status_code == 200
+    async with work.transaction("look") as tx:
+        [row] = await (await tx.conn.execute("SELECT body, digest FROM inbox")).fetchall()
+    kept = {"id": "ch_1", "object": "charge", "metadata": {"payment_id": "pay_1"}}
+    assert json.loads(row["body"]) == {
+        "id": "evt_7", "type": "charge.updated", "created": 1_790_000_000,
+        "api_version": "2026-01-01", "data": {"object": kept},
+    }  # fmt: skip
+    assert row["digest"] == content_digest(bytes(row["body"]))
+
+
+async def test_an_event_says_only_what_is_to_be_fetched(api: httpx.AsyncClient, work: Work) -> None:
+    """Many about one object are one fetch, as long as it waits; a charge's is its intent."""
+    events = [
+        ("payment_intent.succeeded", {"id": "pi_1"}), ("payment_intent.canceled", {"id": "pi_1"}),
+        ("charge.captured", {"id": "ch_1", "payment_intent": "pi_1"}),
+        ("charge.failed", {"id": "ch_2"}),
+        ("charge.dispute.funds_withdrawn", {"id": "du_1", "payment_intent": "pi_1"}),
+        ("refund.failed", {"id": "re_1"}), ("charge.refund.updated", {"id": "re_1"}),
+        ("radar.early_fraud_warning.created", {"id": "issfr_1"}),
+        ("terminal.reader.action_succeeded", {"id": "tmr_1"}),
+        ("customer.created", {"id": "cus_1"}), ("payout.created", {"id": "po_1"}),
+    ]  # fmt: skip
+    for number, (kind, about) in enumerate(events):
+        body = _event(kind, number, **about)
+        assert (await api.post(HOOK, content=body, headers=_signed(body))).status_code == 200
+    async with work.transaction("look") as tx:
+        cursor = await tx.conn.execute(
+            "SELECT request->>'object' AS object, subject, kind FROM effect ORDER BY id"
+        )
+        found = [tuple(row.values()) for row in await cursor.fetchall()]
+    assert found == [
+        ("payment_intent", "pi_1", "stripe.fetch"), ("dispute", "du_1", "stripe.fetch"),
+        ("refund", "re_1", "stripe.fetch"), ("fraud_warning", "issfr_1", "stripe.fetch"),
+        ("reader", "tmr_1", "stripe.fetch"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "about", "fetched"),
+    [
+        ("held", "payment_intent.amount_capturable_updated", {"amount_capturable": 2_500}, False),
+        ("holding", "charge.succeeded", {"captured": False, "amount": 2_500}, False),
+        ("captured", "charge.updated", {"captured": True}, False),
+        ("capturing", "payment_intent.succeeded", {}, False),
+        ("releasing", "payment_intent.canceled", {}, False),
+        ("held", "payment_intent.created", {}, False),
+        # What is not as we know it is looked at.
+        (None, "payment_intent.created", {}, True),
+        (None, "payment_intent.succeeded", {}, True),
+        ("held", "payment_intent.amount_capturable_updated", {"amount_capturable": 2_600}, True),
+        ("held", "payment_intent.succeeded", {}, True),
+        ("held", "payment_intent.canceled", {}, True),
+        ("held", "charge.captured", {"captured": True}, True),
+        ("held", "charge.expired", {"captured": False}, True),
+        ("waiting", "payment_intent.amount_capturable_updated", {"amount_capturable": 2_500}, True),
+        ("released", "payment_intent.succeeded", {}, True),
+        ("captured", "payment_intent.canceled", {}, True),
+    ],
+)
+async def test_an_event_that_says_what_is_known_is_not_looked_at(
+    api: httpx.AsyncClient,
+    work: Work,
+    state: str | None,
+    kind: str,
+    about: dict[str, Any],
+    fetched: bool,
+) -> None:
+    """``state``: of our payment with that intent; None: there is none."""
+    async with work.transaction("x") as tx:
+        await tx.conn.execute(
+            "INSERT INTO payment (id, entity_id, processor_id, currency, hold_minor, state,"
+            " intent_id) SELECT 'pay_1', 'north', 'stripe', 'USD', 2500,"
+            " CASE s WHEN 'captured' THEN 'charging' ELSE 'waiting' END, 'pi_1'"
+            " FROM (SELECT %s::text AS s) given WHERE s IS NOT NULL",
+            (state,),
+        )
+        for step in (*(("held",) if state == "capturing" else ()), state):
+            await tx.conn.execute("UPDATE payment SET state = %s", (step,))
+    statuses = {"succeeded": "succeeded", "canceled": "canceled",
+                "amount_capturable_updated": "requires_capture"}  # fmt: skip
+    named = {"id": "pi_1", "status": statuses.get(kind.split(".")[1], "")}
+    if kind.startswith("charge."):
+        named = {"id": "ch_1", "payment_intent": "pi_1", "status": "succeeded"}
+    body = _event(kind, 1, **named, currency="usd", **about)
+    assert (await api.post(HOOK, content=body, headers=_signed(body))).status_code == 200
+    async with work.transaction("look") as tx:
+        cursor = await tx.conn.execute("SELECT subject FROM effect WHERE kind = 'stripe.fetch'")
+        assert await cursor.fetchall() == [{"subject": "pi_1"}] * fetched
 
 
 async def test_an_event_that_stripe_did_not_sign_is_refused(api: httpx.AsyncClient) -> None:

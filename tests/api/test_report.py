@@ -107,9 +107,11 @@ async def test_every_figure(found: dict[str, Any]) -> None:
         "money": {
             "currency": "USD", "charged": 1_760, "captured": 400, "invoiced": 880,
             "external": 440, "wallet": 0, "roaming": 0, "waived": 40, "debt": 0, "pending": 0,
-            "refund_due": 0,
+            "refund_due": 0, "topups": 0,
             "fees": 50, "refunds": 0, "disputes_net": 0, "paid_out": 100, "in_transit": 250,
         },
+        "payments": {"second_charges": 0, "debts": 0, "terminal_matched": 0, "refunds": 0,
+                     "disputes": 0},
         "ledger": {"entries": 9, "postings": 14, "proved": True},
         "webhooks": {"sent": 2, "acknowledged": 1},
         "anomalies": {},

@@ -233,13 +233,17 @@ def card(
     payment = derive("pay", drive.key)
     captured = total - drive.debt_minor
     conn.execute(
-        "INSERT INTO payment VALUES (%s, %s, 'lind', 'stripe', 'EUR', 6000, 'captured', %s, %s,"
-        " %s, %s, NULL)",
+        "INSERT INTO payment VALUES (%s, %s, 'lind', 'stripe', 'EUR', 6000, 'charging', %s, %s,"
+        " %s, 0, NULL)",
         (
             payment, drive.key, f"pi_{drive.key}", f"ch_{drive.key}",
-            drive.start + timedelta(days=2), captured,
+            drive.start + timedelta(days=2),
         ),
     )  # fmt: skip
+    conn.execute(
+        "UPDATE payment SET state = 'captured', captured_minor = %s WHERE id = %s",
+        (captured, payment),
+    )
     effect(conn, "stripe.hold", payment, payment, drive.start - timedelta(seconds=10))
     effect(conn, "stripe.capture", payment, payment, ended + timedelta(seconds=9), seq=2)
     part(conn, charge_id, 1, "captured", captured, payment, ended)

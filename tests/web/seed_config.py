@@ -19,6 +19,9 @@ ENTITY = {
     "name": "Lindehaven Charging",
     "currency": "EUR",
     "time_zone": "Europe/Amsterdam",
+    "address": "Kade 12\n3011 AA Rotterdam\nThe Netherlands",
+    "tax_ids": ["VAT NL001234567B01", "KvK 24123456"],
+    "support": "help@lindehaven.example, +31 10 123 45 67",
 }
 
 
@@ -95,6 +98,7 @@ def configure(conn: Conn) -> None:
             "tariff": tariff,
             "tax_name": "VAT",
             "tax_percent": "21",
+            "address": f"{name}straat 1\n3011 AA Rotterdam",
             "charge_points": [
                 {"id": f"{key}-{n:02d}", "power_w": watts} for n in range(1, points + 1)
             ],

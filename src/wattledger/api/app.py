@@ -18,8 +18,12 @@ from wattledger.api import (
     charge_points,
     commands,
     hooks,
+    money,
+    receipts,
     seen,
     sessions,
+    starts,
+    terminal_payments,
 )
 from wattledger.api.answers import error_answer, json_answer
 from wattledger.api.body import read_body
@@ -43,12 +47,16 @@ def make_app(
         Route("/v1/authorizations", authorizations.post, methods=["POST"]),
         Route("/v1/sessions", seen.get_many),
         Route("/v1/sessions/{session_id}", seen.get_one),
+        *receipts.routes(),
+        *money.routes(),
         Route("/v1/anomalies", anomalies.get_many),
         Route("/v1/anomalies/{anomaly_id}", anomalies.get_one),
         Route("/v1/anomalies/{anomaly_id}/acts", anomalies.post_act, methods=["POST"]),
         Route("/v1/charge-points", charge_points.get_many),
+        *_starts(),
         *_commands(),
         Route("/v1/charge-points/{charge_point_id:path}", charge_points.get_one),
+        Route("/v1/terminal-payments", terminal_payments.post, methods=["POST"]),
         Route("/v1/report", get_report),
         Route("/v1/reconciliations", post_reconciliation, methods=["POST"]),
         Route("/v1/clock", post_clock, methods=["POST"]),
@@ -61,6 +69,19 @@ def make_app(
     )
     app.state.wattledger = state
     return app
+
+
+def _starts() -> list[BaseRoute]:
+    """What is paid for before it starts."""
+    one = "/v1/starts/{start_id}"
+    return [
+        Route("/v1/starts", starts.post, methods=["POST"]),
+        Route(one, starts.get_one),
+        Route(one + "/cancel", starts.post_cancel, methods=["POST"]),
+        Route(one + "/look", starts.post_look, methods=["POST"]),
+        Route(one + "/present", starts.post_present, methods=["POST"]),
+        Route(one + "/client-secret", starts.get_client_secret),
+    ]
 
 
 def _commands() -> list[BaseRoute]:

@@ -15,7 +15,10 @@ from wattledger.api.answers import json_answer
 from wattledger.api.body import read_body
 from wattledger.api.idempotency import once
 from wattledger.api.state import State
+from wattledger.clock import utc_text
 from wattledger.errors import BadInput, NotFound
+from wattledger.payments import starts_store
+from wattledger.payments.starts_store import StartRequest
 from wattledger.pipeline import commands, remote_start
 from wattledger.section import Section, bad_input
 from wattledger.sessions.finished import CONNECTOR_MAX
@@ -127,11 +130,31 @@ async def get_one(request: Request) -> Response:
     async with state.reader.connection() as conn:
         found = await commands.look(conn, command_id, state.world.now)
         if found is None:
+            waits = await starts_store.by_command(conn, command_id)
+            if waits is not None:
+                return json_answer(_not_yet(waits))
+        if found is None:
             raise NotFound(f"no command {command_id}")
         asked = found.pop("request")
         if found["command"] == "remote_start":
             found["session_id"] = await remote_start.begun(conn, asked)
     return json_answer(found)
+
+
+def _not_yet(start: StartRequest) -> dict[str, Any]:
+    """A remote start whose card is being held, or could not be: the command is not written yet."""
+    return {
+        "id": start.command_key,
+        "command": "remote_start",
+        "charge_point_id": start.charge_point_id,
+        "subject": start.id,
+        "state": "waiting" if start.live else "refused",
+        "asked_at": utc_text(start.asked_at),
+        "expires_at": utc_text(start.expires_at),
+        "settled_at": None,
+        "answer": None if start.live else {"code": start.why or start.state},
+        "session_id": start.session_id,
+    }
 
 
 async def _once(

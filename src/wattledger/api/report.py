@@ -5,7 +5,7 @@
     delivered = billed + free + held + explained
     charged = captured + invoiced + external + wallet + roaming + waived + debt + pending
               - refund_due
-    captured - refunds - disputes_net - fees = paid_out + in_transit
+    captured + topups - refunds - disputes_net - fees = paid_out + in_transit
 
 Each side comes from other rows than the other: charges from documents, collection from parts,
 captures from payments, in transit and paid out from the ledger.
@@ -51,11 +51,15 @@ _CHARGES = """
     FROM charge
 """
 _PARTS = "SELECT state, sum(amount_minor)::bigint AS amount FROM collection GROUP BY state"
-_TAKEN = "SELECT COALESCE(sum(captured_minor), 0)::bigint AS captured FROM payment"
+_TAKEN = """
+    SELECT COALESCE(sum(captured_minor) FILTER (WHERE leg <> 'topup'), 0)::bigint AS captured,
+           COALESCE(sum(captured_minor) FILTER (WHERE leg = 'topup'), 0)::bigint AS topups
+    FROM payment
+"""
 _ITEMS = """
     SELECT COALESCE(sum(fee_minor) FILTER (WHERE category NOT IN ('dispute', 'dispute_reversal')),
                0)::bigint
-           - COALESCE(sum(amount_minor) FILTER (WHERE category IN ('fee', 'network_cost')),
+           - COALESCE(sum(amount_minor) FILTER (WHERE category IN ('fee', 'network_cost', 'tax')),
                0)::bigint AS fees,
            -COALESCE(sum(amount_minor) FILTER (WHERE category IN ('refund', 'refund_failure')),
                0)::bigint AS refunds,
@@ -67,9 +71,22 @@ _LEDGER = """
     SELECT COALESCE(sum(debit_minor - credit_minor) FILTER (WHERE account = 'bank'), 0)::bigint
                AS paid_out,
            COALESCE(sum(debit_minor - credit_minor)
-               FILTER (WHERE account IN ('clearing.stripe', 'payouts.in_transit')), 0)::bigint
+               FILTER (WHERE account IN ('clearing.stripe', 'reserved.stripe',
+                   'payouts.in_transit')), 0)::bigint
                AS in_transit
     FROM journal_line
+"""
+# Each that came to something: charged, owed, matched, given back, asked by a bank.
+_PAYMENTS = """
+    SELECT (SELECT count(*) FROM payment WHERE leg = 'second' AND state = 'captured')
+               AS second_charges,
+           (SELECT count(*) FROM debt) AS debts,
+           (SELECT count(*) FROM payment WHERE method = 'card_present' AND session_id IS NOT NULL
+               AND state = 'captured')
+           + (SELECT count(*) FROM terminal_payment WHERE state = 'matched' AND payment_id IS NULL)
+               AS terminal_matched,
+           (SELECT count(*) FROM payment_refund WHERE state = 'done') AS refunds,
+           (SELECT count(*) FROM dispute WHERE NOT inquiry) AS disputes
 """
 _HOOKS = """
     SELECT count(*) AS sent, count(*) FILTER (WHERE state = 'done') AS acknowledged
@@ -116,12 +133,13 @@ async def report(conn: Conn) -> dict[str, Any]:
         "money": {
             "currency": charges["currency"] if charges["currencies"] <= 1 else None,
             "charged": charges["charged"],
-            "captured": (await _one(conn, _TAKEN))["captured"],
+            **await _one(conn, _TAKEN),
             **{state: parts.get(state, 0) for state in _STATES},
             "refund_due": -parts.get("refund_due", 0),
             **await _one(conn, _ITEMS),
             **await _one(conn, _LEDGER),
         },
+        "payments": await _one(conn, _PAYMENTS),
         "ledger": {
             "entries": proved.entries,
             "postings": proved.postings,

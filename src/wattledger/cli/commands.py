@@ -11,8 +11,10 @@ from wattledger.cli import (
     frames_command,
     import_command,
     meter_commands,
+    money_commands,
     pricing_commands,
     seen_commands,
+    terminal_command,
 )
 from wattledger.cli.options import command, config_option, json_option
 from wattledger.errors import BadInput
@@ -28,8 +30,10 @@ def add_all(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _verify(commands)
     _reconcile(commands)
     seen_commands.add_all(commands)
+    money_commands.add_all(commands)
     frames_command.add(commands)
     import_command.add(commands)
+    terminal_command.add(commands)
     pricing_commands.add_all(commands)
     meter_commands.add_all(commands)
     _hash_password(commands)

@@ -43,12 +43,12 @@ def sessions(options: argparse.Namespace) -> int:
         "token": options.token,
         "from": parse_time(options.since, "--since") if options.since else None,
     }  # fmt: skip
-    limit = _limit(options)
+    limit = limit_of(options)
 
     async def ask(conn: Connection) -> list[dict[str, Any]]:
         return await read.read_sessions(conn, wanted, limit, newest_first=True)
 
-    rows = _reading(options.config, ask)
+    rows = reading(options.config, ask)
     if options.json:
         _print_json({"sessions": rows})
     else:
@@ -61,7 +61,7 @@ def _session(options: argparse.Namespace) -> int:
         return await read.read_session(conn, options.id, frames=options.frames)
 
     try:
-        found = _reading(options.config, ask)
+        found = reading(options.config, ask)
     except NotFound:
         raise BadInput("ID", options.id, "the id of a session: `wattledger sessions` lists them"
                        ) from None  # fmt: skip
@@ -74,7 +74,7 @@ def _session(options: argparse.Namespace) -> int:
 
 def anomalies(options: argparse.Namespace) -> int:
     """``wattledger anomalies``: the newest first."""
-    limit = _limit(options)
+    limit = limit_of(options)
 
     async def ask(conn: Connection) -> list[store.Anomaly]:
         return await store.listed(
@@ -82,7 +82,7 @@ def anomalies(options: argparse.Namespace) -> int:
             newest_first=True,
         )  # fmt: skip
 
-    found = [read.anomaly_shown(one) for one in _reading(options.config, ask)]
+    found = [read.anomaly_shown(one) for one in reading(options.config, ask)]
     if options.json:
         _print_json({"anomalies": found})
     else:
@@ -100,7 +100,7 @@ def show(options: argparse.Namespace) -> int:
                 raise _no_such(options.id)
             return read.anomaly_shown(found), await offers(world, conn, found)
 
-    shown, offered = _working(options.config, ask)
+    shown, offered = working(options.config, ask)
     if options.json:
         _print_json({**shown, "acts": offered.acts})
     else:
@@ -119,13 +119,13 @@ def act(options: argparse.Namespace) -> int:
         kind=getattr(options, "kind", None),
     )
 
-    by = options.by or _user()
+    by = options.by or user()
 
     async def do(world: World) -> Resolved:
         return await resolve(world, options.id, asked, f"cli:{by}")
 
     try:
-        done = _working(options.config, do)
+        done = working(options.config, do)
     except NotFound:
         raise _no_such(options.id) from None
     except Conflict as error:
@@ -148,7 +148,7 @@ def _edge(options: argparse.Namespace, name: str) -> Edge:
     )
 
 
-def _user() -> str:
+def user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container's user has no name
@@ -159,14 +159,14 @@ def _no_such(number: int) -> BadInput:
     return BadInput("NUMBER", number, "the number of an anomaly: `wattledger anomalies` lists them")
 
 
-def _limit(options: argparse.Namespace) -> int:
+def limit_of(options: argparse.Namespace) -> int:
     limit: int = options.limit
     if not 1 <= limit <= query.PAGE_MAX:
         raise BadInput("--limit", limit, f"a number from 1 to {query.PAGE_MAX}")
     return limit
 
 
-def _reading(config: Path, ask: Callable[[Connection], Awaitable[T]]) -> T:
+def reading(config: Path, ask: Callable[[Connection], Awaitable[T]]) -> T:
     """What ``ask`` reads, in one snapshot."""
 
     async def run() -> T:
@@ -180,7 +180,7 @@ def _reading(config: Path, ask: Callable[[Connection], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def _working(config: Path, do: Callable[[World], Awaitable[T]]) -> T:
+def working(config: Path, do: Callable[[World], Awaitable[T]]) -> T:
     """What ``do`` does with the pipeline, beside a server or without one."""
 
     async def run() -> T:

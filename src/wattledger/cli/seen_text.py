@@ -26,17 +26,17 @@ _SEVERITY = {Severity.HOLDS: "bold red", Severity.LOOK: "yellow", Severity.NOTE:
 
 def sessions(rows: list[dict[str, Any]], *, filtered: bool, limit: int) -> None:
     """The list, the newest first."""
-    out = _console()
+    out = console()
     if not rows:
         out.print("No session matches." if filtered else "No session yet: connect a charge point,"
                   " or send one to POST /v1/sessions.")  # fmt: skip
         return
-    table = _table("Started", "Site", "Charge point", "Token", ">kWh", ">Charged", "State", "Id")
+    table = table_of("Started", "Site", "Charge point", "Token", ">kWh", ">Charged", "State", "Id")
     for row in rows:
         table.add_row(
-            _when(row["started_at"]), _plain(row["site_id"]),
-            _plain(f"{row['charge_point_id']}/{row['connector_id']}"), _plain(row["token"]),
-            _kwh(row["energy_wh"]), _money(row), _state(row), _plain(row["id"]),
+            when(row["started_at"]), plain(row["site_id"]),
+            plain(f"{row['charge_point_id']}/{row['connector_id']}"), plain(row["token"]),
+            _kwh(row["energy_wh"]), _money(row), _state(row), plain(row["id"]),
         )  # fmt: skip
     out.print(table)
     if len(rows) == limit:
@@ -45,20 +45,20 @@ def sessions(rows: list[dict[str, Any]], *, filtered: bool, limit: int) -> None:
 
 def session(found: dict[str, Any]) -> None:
     """One session: what it is, its facts in order, its anomalies, its bill."""
-    out = _console()
+    out = console()
     title = Text.assemble((found["id"], "bold"), "  ", _state(found))
     out.print(title)
     lines = [
         ("where", f"{found['site_id']}, {found['charge_point_id']}/{found['connector_id']}"),
         ("token", f"{found['token']}, paid by {found['route']}"),
-        ("time", f"{_when(found['started_at'])} to {_when(found['stopped_at']) or 'now'}"),
+        ("time", f"{when(found['started_at'])} to {when(found['stopped_at']) or 'now'}"),
         ("energy", f"{_kwh(found['energy_wh']) or 'not known'} kWh by its registers"),
         ("transaction", str(found["transaction_ref"] or found["external_id"] or "–")),
     ]
     if found["discarded"]:
         lines.append(("discarded", found["discarded"].replace("_", " ")))
     for name, value in lines:
-        out.print(Text.assemble((f"  {name:12}", "dim"), _clean(value)))
+        out.print(Text.assemble((f"  {name:12}", "dim"), clean(value)))
     _facts(out, found["facts"])
     if found["anomalies"]:
         out.print("\nAnomalies", style="bold")
@@ -67,15 +67,15 @@ def session(found: dict[str, Any]) -> None:
         _charge(out, charge)
     for frame in found.get("frames", ()):
         arrow = "→" if frame["direction"] == "in" else "←"
-        text = f"{_when(frame['received_at'])} {arrow} {frame['raw']}"
-        out.print(_plain(text), soft_wrap=True)
+        text = f"{when(frame['received_at'])} {arrow} {frame['raw']}"
+        out.print(plain(text), soft_wrap=True)
     if found.get("frames") == []:
         out.print("\nNo frames are kept of that time.", style="dim")
 
 
 def anomalies(found: list[dict[str, Any]], *, code: str | None, limit: int) -> None:
     """The list, and how to go on."""
-    out = _console()
+    out = console()
     if not found:
         out.print(f"No anomaly {code} is open." if code else "Nothing needs a person.")
         return
@@ -87,40 +87,40 @@ def anomalies(found: list[dict[str, Any]], *, code: str | None, limit: int) -> N
 
 def anomaly(found: dict[str, Any], offered: Offers) -> None:
     """One: what it means, what is known, and what can be done."""
-    out = _console()
+    out = console()
     severity = found["severity"]
     head = Text.assemble((f"{found['id']}  ", "bold"), (found["code"], "bold"), "  ",
                          (str(severity), _SEVERITY[severity]))  # fmt: skip
     out.print(head)
-    out.print(_plain(found["meaning"]))
-    out.print(Text.assemble(("  about       ", "dim"), _clean(found["subject"])))
+    out.print(plain(found["meaning"]))
+    out.print(Text.assemble(("  about       ", "dim"), clean(found["subject"])))
     for name, value in found["detail"].items():
-        out.print(Text.assemble((f"  {_clean(name):12}", "dim"), _clean(str(value))))
+        out.print(Text.assemble((f"  {clean(name):12}", "dim"), clean(str(value))))
     if found["act"]:
         act = found["act"]
-        out.print(_plain(f"{act['act']} by {act['by']} at {_when(act['at'])}: {act['reason']}"))
+        out.print(plain(f"{act['act']} by {act['by']} at {when(act['at'])}: {act['reason']}"))
         return
-    out.print(_plain(found["todo"]))
+    out.print(plain(found["todo"]))
     if offered.bills is not None:
         total = format_minor(offered.bills.total_minor, offered.bills.currency)
         out.print(f"Accepted, {kwh_text(offered.bills.energy_wh)} kWh are billed for {total}.")
     elif offered.why:
-        out.print(_plain(f"It can't be accepted: {offered.why}."))
+        out.print(plain(f"It can't be accepted: {offered.why}."))
     if offered.known is not None:
         told = offered.known
-        start = f"Start {_when(told.start_at)}, {_register(told.start_wh)}"
-        stop = f"stop {_when(told.stop_at) or 'not known'}, {_register(told.stop_wh)}"
-        out.print(_plain(f"{start}; {stop}."))
+        start = f"Start {when(told.start_at)}, {_register(told.start_wh)}"
+        stop = f"stop {when(told.stop_at) or 'not known'}, {_register(told.stop_wh)}"
+        out.print(plain(f"{start}; {stop}."))
     for act in offered.acts:
         out.print(f"  wattledger anomalies {act} {found['id']} --reason …", style="dim")
 
 
 def done(found: Resolved) -> None:
     """What became of an act."""
-    out = _console()
+    out = console()
     words = {"accept": "accepted", "correct": "corrected", "discard": "discarded"}[found.act]
     before = "" if found.new else " before, in the same way; nothing was changed"
-    out.print(_plain(f"Anomaly {found.anomaly_id}: {words}{before}."))
+    out.print(plain(f"Anomaly {found.anomaly_id}: {words}{before}."))
     if found.session_id is None:
         return
     state = {
@@ -129,7 +129,7 @@ def done(found: Resolved) -> None:
     }.get(str(found.session_state), f"is {found.session_state}")
     if found.act == "correct" and found.session_state in ("billed", "adjusted"):
         state = "is adjusted in the next round of the worker"
-    out.print(_plain(f"Session {found.session_id} {state}."))
+    out.print(plain(f"Session {found.session_id} {state}."))
 
 
 # --- pieces ----------------------------------------------------------------------------------
@@ -137,13 +137,13 @@ def done(found: Resolved) -> None:
 
 def _facts(out: Console, facts: list[dict[str, Any]]) -> None:
     out.print(f"\nFacts ({len(facts)})", style="bold")
-    table = _table("Time", "Fact", ">Register", "Activity", "From")
+    table = table_of("Time", "Fact", ">Register", "Activity", "From")
     for fact in facts:
         wh = fact["register_wh"]
         table.add_row(
-            _when(fact["at"]), _plain(fact["kind"].replace("_", " ")),
-            "" if wh is None else f"{wh} Wh", _plain(fact["activity"] or ""),
-            _plain(fact["origin"].replace("_", " ")),
+            when(fact["at"]), plain(fact["kind"].replace("_", " ")),
+            "" if wh is None else f"{wh} Wh", plain(fact["activity"] or ""),
+            plain(fact["origin"].replace("_", " ")),
         )  # fmt: skip
     out.print(table)
 
@@ -151,9 +151,9 @@ def _facts(out: Console, facts: list[dict[str, Any]]) -> None:
 def _charge(out: Console, charge: dict[str, Any]) -> None:
     currency = charge["currency"]
     out.print("\nCharge", style="bold")
-    table = _table("Line", ">Net")
+    table = table_of("Line", ">Net")
     for line in charge["lines"]:
-        table.add_row(_plain(line["text"]), format_minor(line["net_minor"], currency))
+        table.add_row(plain(line["text"]), format_minor(line["net_minor"], currency))
     table.add_row("Tax", format_minor(charge["tax_minor"], currency))
     total = format_minor(charge["total_minor"], currency)
     table.add_row(Text("Total", style="bold"), Text(total, style="bold"))
@@ -161,26 +161,26 @@ def _charge(out: Console, charge: dict[str, Any]) -> None:
 
 
 def _anomaly_table(found: Iterable[dict[str, Any]]) -> Table:
-    table = _table(">No.", "When", "Code", "About", "What it means", "State")
+    table = table_of(">No.", "When", "Code", "About", "What it means", "State")
     for one in found:
         act = one["act"]
         state = Text(str(one["severity"]), style=_SEVERITY[one["severity"]])
         if act:
-            state = _plain(f"{act['act']} by {act['by']}: {act['reason']}")
+            state = plain(f"{act['act']} by {act['by']}: {act['reason']}")
         table.add_row(
-            str(one["id"]), _when(one["at"]), _plain(one["code"]), _plain(one["subject"]),
-            _plain(one["meaning"]), state,
+            str(one["id"]), when(one["at"]), plain(one["code"]), plain(one["subject"]),
+            plain(one["meaning"]), state,
         )  # fmt: skip
     return table
 
 
-def _console() -> Console:
+def console() -> Console:
     """As wide as the terminal; wide enough for whole ids where it is none."""
     out = Console()
     return out if out.is_terminal else Console(width=180)
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
     """Columns with their heads; those with > stand to the right."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
@@ -190,7 +190,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _when(at: datetime | None) -> str:
+def when(at: datetime | None) -> str:
     return utc_text(at.replace(microsecond=0)) if at else ""
 
 
@@ -210,16 +210,16 @@ def _money(row: dict[str, Any]) -> str:
 def _state(row: dict[str, Any]) -> Text:
     state = Text(row["state"], style=_STYLES.get(row["state"], ""))
     if row["held_reason"]:
-        state.append(f" {_clean(row['held_reason'])}", style="")
+        state.append(f" {clean(row['held_reason'])}", style="")
     if row["open_anomalies"]:
         state.append(f" ({row['open_anomalies']} open)", style="yellow")
     return state
 
 
-def _plain(text: str) -> Text:
+def plain(text: str) -> Text:
     """Text from outside: no markup in it counts, and nothing in it moves a terminal."""
-    return Text(_clean(text))
+    return Text(clean(text))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -27,6 +27,7 @@ id = "main"
 name = "Example Charging LLC"
 currency = "USD"
 time_zone = "America/New_York"
+# address = "1 Example Street\\nNew York, NY 10001"    # on receipts, as tax_ids and support
 
 # A price list. The first element that has a component of a dimension, and whose restrictions
 # all match, sets its price.
@@ -92,6 +93,7 @@ power_w = 22000
 # kind = "stripe"
 # api_key_env = "STRIPE_API_KEY"
 # webhook_secret_env = "STRIPE_WEBHOOK_SECRET"    # endpoint: /v1/webhooks/stripe/stripe
+# publishable_key_env = "STRIPE_PUBLISHABLE_KEY"   # for drivers' page: /q/<charge point id>
 # holds = [{ below_power_w = 50000, amount = "25.00" }, { amount = "50.00" }]
 
 # Where every billed session is told, signed (Standard Webhooks).
@@ -100,6 +102,16 @@ power_w = 22000
 # entity = "main"
 # url = "https://books.example.com/wattledger"
 # secret_env = "WATTLEDGER_BOOKS_SECRET"    # whsec_<base64>
+
+# Links to receipts, and the mail server that sends them.
+# [receipts]
+# base_url = "https://pay.example.com"
+# link_secret_env = "WATTLEDGER_LINK_SECRET"    # openssl rand -hex 32
+# [mail]
+# host = "smtp.example.com"
+# user = "receipts"
+# password_env = "WATTLEDGER_MAIL_PASSWORD"
+# sender = "Example Charging <receipts@example.com>"
 
 # A key of our API: POST /v1/sessions and the rest.
 # [[api_key]]

@@ -1,5 +1,5 @@
-"""The web page: the same figures as the books, for people. It reads; only decisions about
-anomalies write.
+"""The web page: the same figures as the books, for people. It reads; only what
+people decide about anomalies and payments writes.
 
 ``page_routes`` is all that a server needs; the routes go behind those of the API, because the
 last one answers whatever is left.
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wattledger.clock import Clock
 from wattledger.pipeline.world import World
-from wattledger.web import anomalies, handlers
+from wattledger.web import anomalies, handlers, payments, refunding
 from wattledger.web.events import events
 from wattledger.web.live import Live
 from wattledger.web.page import HEADERS, STATIC, Handler, Pool, Site
@@ -29,6 +29,9 @@ _PAGES: tuple[tuple[str, Handler], ...] = (
     ("/sessions", handlers.sessions),
     ("/sessions/refused", handlers.refused),
     ("/sessions/{session_id}", handlers.session),
+    ("/payments", payments.listed),
+    ("/payments/disputes/{dispute_id}", payments.dispute),
+    ("/payments/{payment_id}", payments.one),
     ("/reconciliation", handlers.reconciliation),
     ("/ledger", handlers.ledger),
     ("/deliveries", handlers.deliveries),
@@ -46,14 +49,16 @@ def page_routes(
     ocpp_url: str | None = None,
     world: World | None = None,
     wake: Callable[[], None] = lambda: None,
+    secrets: Callable[[str], str] | None = None,
 ) -> list[Route | Mount]:
     """The pages over ``pool``, whose connections read as wattledger_reader with dict rows.
 
     Without ``live`` the first page still renews itself, every few seconds. ``ocpp_url`` is the
     address that the first-run page tells a charge point to connect to. With ``world`` a person can
-    decide about anomalies; ``wake`` is called when there may be work from that.
+    decide about anomalies and payments; ``wake`` is called when there may be work from that.
+    ``secrets`` finds the secret that links to receipts are made from.
     """
-    site = Site(pool, clock, live, ocpp_url, world, wake)
+    site = Site(pool, clock, live, ocpp_url, world, wake, secrets)
     static = Mount(
         "/static", StaticFiles(directory=STATIC), middleware=[Middleware(_StaticHeaders)]
     )
@@ -61,8 +66,14 @@ def page_routes(
         Route(path, site.endpoint(handler), methods=["GET"], name=f"page {path}")
         for path, handler in _PAGES
     ]
-    decide = site.endpoint(anomalies.decide)
-    return [static, Route("/anomalies/{anomaly_id}", decide, methods=["POST"]), *pages]
+    decided = {
+        "/anomalies/{anomaly_id}": anomalies.decide,
+        "/payments/act": payments.decide,
+        "/sessions/{session_id}/refund": refunding.ask,
+        "/sessions/{session_id}/receipt": refunding.mail,
+    }
+    acts = [Route(at, site.endpoint(do), methods=["POST"]) for at, do in decided.items()]
+    return [static, *acts, *pages]
 
 
 class _StaticHeaders:

@@ -1,8 +1,6 @@
 """Anomalies: the list, one of them with all its facts, and what a person decides about it.
 
-The only page that writes. A decision comes as a plain form, from this page and no other: what a
-browser says of where a form came from is checked (``same_page``), and the name of who decides is
-remembered in a cookie.
+A decision comes as a plain form, from this page and no other (``web.forms``).
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -26,13 +24,11 @@ from wattledger.ingest.anomalies import Anomaly
 from wattledger.ingest.codes import Code, Severity, describe
 from wattledger.pipeline.decisions import Offers, offers
 from wattledger.pipeline.resolve import Act, Edge, resolve
+from wattledger.web import forms
 from wattledger.web.page import Site, View, chosen
 from wattledger.web.places import Conn
 
 ROWS = 25
-FORM_MAX_BYTES = 20_000
-COOKIE = "wattledger_by"
-_YEAR_S = 365 * 24 * 3600
 STATES = {Severity.HOLDS: "bad", Severity.LOOK: "warn", Severity.NOTE: ""}
 ACTS = {"accept": "Accepted", "correct": "Corrected", "discard": "Discarded"}
 # What the person sees beside a field, for what the pipeline calls it.
@@ -108,14 +104,10 @@ async def decide(site: Site, request: Request) -> Response:
     """POST /anomalies/{id}: do it, and go back to where the form stood."""
     if site.world is None:
         raise NotFound("decisions are taken on the page of `wattledger serve`")
-    if not same_page(request):
-        return site.failed(
-            request, 403, "This form came from elsewhere",
-            "A decision counts only from this page itself. Nothing was changed: load the page of"
-            " the anomaly and decide there. Behind a proxy, let it pass the header Host on.",
-        )  # fmt: skip
+    if not forms.same_page(request):
+        return forms.from_elsewhere(site, request)
     number = _number(request.path_params["anomaly_id"])
-    form = await _form(request)
+    form = await forms.read(request)
     by = form.get("by", "").strip()
     try:
         act = _act(form, await _zone_of(site, number))
@@ -127,9 +119,7 @@ async def decide(site: Site, request: Request) -> Response:
     else:
         site.wake()
         answer = RedirectResponse(_back(form.get("back", ""), number), 303)
-    if by:
-        answer.set_cookie(COOKIE, quote(by), max_age=_YEAR_S, httponly=True, samesite="strict")
-    return answer
+    return forms.remember(answer, by)
 
 
 async def of_session(
@@ -140,19 +130,6 @@ async def of_session(
     rows = [await _shown(site, conn, view, one) for one in found]
     rows.sort(key=lambda row: row.one.resolved_at is not None)
     return {"anomalies": rows, "done": await _done(conn, request), **_words(site, request)}
-
-
-def same_page(request: Request) -> bool:
-    """Whether a browser says that the form stood on a page of ours.
-
-    Sec-Fetch-Site where there is one (only over TLS or on loopback), else Origin against Host;
-    one of them comes with every form of a browser of this decade.
-    """
-    said = request.headers.get("sec-fetch-site")
-    if said is not None:
-        return said == "same-origin"
-    origin = request.headers.get("origin", "")
-    return bool(origin) and urlsplit(origin).netloc == request.headers.get("host")
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -244,7 +221,7 @@ async def _done(conn: Conn, request: Request) -> Anomaly | None:
 
 def _words(site: Site, request: Request) -> dict[str, Any]:
     return {
-        "by": unquote(request.cookies.get(COOKIE, "")),
+        "by": forms.name_of(request),
         "back": request.url.path,
         "acts": ACTS,
         "can_act": site.world is not None,
@@ -252,17 +229,6 @@ def _words(site: Site, request: Request) -> dict[str, Any]:
 
 
 # --- the form --------------------------------------------------------------------------------
-
-
-async def _form(request: Request) -> dict[str, str]:
-    size, chunks = 0, []
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > FORM_MAX_BYTES:
-            raise BadInput("The form", f"over {FORM_MAX_BYTES} bytes", "a shorter reason")
-        chunks.append(chunk)
-    text = b"".join(chunks).decode("utf-8", "replace")
-    return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=30))
 
 
 def _act(form: Mapping[str, str], zone: str) -> Act:

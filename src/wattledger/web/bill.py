@@ -23,7 +23,10 @@ _PARTS = """
     SELECT k.* FROM collection k JOIN charge g ON g.id = k.charge_id
      WHERE g.session_id = %s ORDER BY g.revision, k.part
 """
-_PAYMENT = "SELECT * FROM payment WHERE session_id = %s"
+# Of several the hold; the others stand among the session's payments.
+_PAYMENT = """
+    SELECT * FROM payment WHERE session_id = %s ORDER BY leg = 'hold' DESC, number DESC LIMIT 1
+"""
 _EXTERNAL = "SELECT * FROM external_payment WHERE session_id = %s"
 _ITEMS = """
     SELECT i.*, p.status AS payout_status, p.arrival_date
@@ -218,13 +221,16 @@ async def replay(
     conn: Conn, session_id: str, contract: Contract, charge: Charge, body: dict[str, Any]
 ) -> bytes | None:
     """The document that the facts and the contract give today; None where they give none. What
-    was drawn on an allowance depends on what came before: it is taken as the charge has it."""
+    was drawn on an allowance depends on what came before: it is taken as the charge has it, and so
+    is what people gave back."""
     try:
         tariff = read_tariff(body, "$")
         found = await delivery(conn, session_id, idle_after_stop=tariff.policies.idle_after_stop)
         if not isinstance(found, Delivery):
             return None
-        return encode(price(found, tariff, Terms.of(contract, charge.terms.draws)))
+        terms = Terms.of(contract, charge.terms.draws)
+        terms = msgspec.structs.replace(terms, concessions=charge.terms.concessions)
+        return encode(price(found, tariff, terms))
     except (BadInput, CantPrice):
         return None
 

@@ -168,7 +168,7 @@ def _joined(states: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
 _Piece = tuple[int, int, int, int, int]  # from, to, amount, quantity, whole
 _ONCE = (LineKind.FLAT, LineKind.RESERVATION_FLAT, LineKind.FEE)
 _LIMITS = (LineKind.MINIMUM, LineKind.MAXIMUM)
-_TAKEN_OFF = (LineKind.CAP, LineKind.MAXIMUM, LineKind.ROUNDING)
+_TAKEN_OFF = (LineKind.CAP, LineKind.MAXIMUM, LineKind.ROUNDING, LineKind.CONCESSION)
 
 
 def running_cost(charge: Charge, readings: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -240,7 +240,7 @@ def _pieces(charge: Charge, lines: Sequence[Line]) -> dict[LineKind, list[_Piece
         if line.kind is LineKind.EXCISE:
             times = [(p.from_at, p.to_at, p.energy) for p in charge.periods]
         whole = sum(quantity for _, _, quantity in times)
-        if line.kind is LineKind.ROUNDING:
+        if line.kind in (LineKind.ROUNDING, LineKind.CONCESSION):
             pieces.append((end, end, line.total_minor, 1, 1))
         elif line.kind in _ONCE or whole == 0:
             at = max(second_of(times[0][0]), start) if times else start

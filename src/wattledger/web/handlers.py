@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -96,16 +97,29 @@ async def refused(site: Site, request: Request) -> Response:
 
 async def session(site: Site, request: Request) -> Response:
     """GET /sessions/{id}: the bill."""
+    return await show_session(site, request, {}, None, 200)
+
+
+async def show_session(
+    site: Site, request: Request, form: dict[str, Any], problem: str | None, status: int
+) -> Response:
+    """The page of a session; with what was typed into its form for a refund, and what was wrong."""
+    from wattledger.web import refunding  # noqa: PLC0415  (it shows this page again)
+
     async with site.snapshot() as conn:
         view = await site.view(conn, request)
         bill = await read_bill(conn, request.path_params["session_id"])
         doubts = await anomalies.of_session(site, conn, request, view, bill.session["id"])
+        money = await refunding.of_session(site, conn, request, bill, form)
     entity = view.places.entities.get(bill.contract.entity_id, view.entity)
     model = model_of(bill.contract.route, bill.contract.discount_percent, bill.tariff)
     return site.html(
         "session.html",
         request,
         view,
+        status=status,
+        problem=problem,
+        m=money,
         b=bill,
         owner=entity,
         here=bill.contract.time_zone,

@@ -29,6 +29,9 @@ _BY_ROUTE = {
 }
 ROUTES = {
     Route.CARD: "Card",
+    Route.APP: "App",
+    Route.CHECKOUT: "QR page",
+    Route.TERMINAL: "Terminal",
     Route.INVOICE: "Invoice",
     Route.EXTERNAL: "Paid elsewhere",
     Route.WALLET: "Wallet",

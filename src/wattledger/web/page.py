@@ -60,6 +60,7 @@ FILTERS = (
 NAV = (
     ("/", "Overview"),
     ("/sessions", "Sessions"),
+    ("/payments", "Payments"),
     ("/reconciliation", "Reconciliation"),
     ("/ledger", "Ledger"),
     ("/deliveries", "Deliveries"),
@@ -107,7 +108,9 @@ class Site:
         ocpp_url: str | None = None,
         world: World | None = None,
         wake: Callable[[], None] = lambda: None,
+        secrets: Callable[[str], str] | None = None,
     ) -> None:
+        self.secrets = secrets
         self.pool = pool
         self.clock = clock
         self.live = live
@@ -168,6 +171,7 @@ class Site:
 
         async def answer(request: Request) -> Response:
             try:
+                _check_path(request)
                 response = await handler(self, request)
             except NotFound as error:
                 response = self.failed(request, 404, "There is no such page", str(error))
@@ -206,6 +210,12 @@ class Site:
     def failed(self, request: Request, status: int, title: str, text: str) -> Response:
         """The page of an error: what it is and what to do, without asking the database."""
         return self.html("error.html", request, None, status=status, title=title, text=text)
+
+
+def _check_path(request: Request) -> None:
+    """The database takes no zero byte in a text."""
+    if "\0" in request.scope["path"]:
+        raise NotFound("no address of ours has a zero byte in it")
 
 
 def asked_day(request: Request) -> date | None:

@@ -43,6 +43,13 @@ _COUNTS = """
           AND state = 'pending') AS pending,
       (SELECT COALESCE(sum(amount_minor), 0)::bigint FROM collection WHERE entity_id = %(entity)s
           AND state = 'pending') AS pending_minor,
+      (SELECT count(*) FROM payment WHERE entity_id = %(entity)s AND state = 'parked')
+        + (SELECT count(*) FROM terminal_payment WHERE entity_id = %(entity)s
+            AND state = 'suspense')
+        + (SELECT count(*) FROM refund WHERE entity_id = %(entity)s AND state = 'asked')
+        + (SELECT count(*) FROM payment_refund WHERE entity_id = %(entity)s AND state = 'failed')
+        + (SELECT count(*) FROM dispute WHERE entity_id = %(entity)s AND closed_at IS NULL
+            AND evidence IS NULL) AS decide,
       (SELECT count(*) FROM anomaly WHERE resolved_at IS NULL) AS anomalies,
       (SELECT count(*) FROM effect WHERE state = 'unknown') AS unknown,
       (SELECT min(caused_at) FROM effect WHERE state = 'unknown') AS unknown_oldest,
@@ -77,7 +84,7 @@ async def read_todo(conn: Conn, entity_id: str, now: datetime) -> list[Todo]:
     codes = await (await conn.execute(_CODES)).fetchall()
     if row is None:  # a SELECT without FROM always has a row
         return []
-    return [*_money_rows(row, now), *_machine_rows(row, codes, now)]
+    return [*_money_rows(row, now), _decide(row), *_machine_rows(row, codes, now)]
 
 
 def _money_rows(row: dict[str, Any], now: datetime) -> list[Todo]:
@@ -140,6 +147,14 @@ def _money_rows(row: dict[str, Any], now: datetime) -> list[Todo]:
             amount_minor=row["pending_minor"],
         ),
     ]
+
+
+def _decide(row: dict[str, Any]) -> Todo:
+    """What only a person can settle: the page has more, but none of it waits so."""
+    cause = "Nothing is parked, in suspense or disputed."
+    if row["decide"]:
+        cause = "Parked, in suspense, refunds and disputes that wait."
+    return Todo("decide", row["decide"], "Payments to decide about", "/payments", cause)
 
 
 def _machine_rows(row: dict[str, Any], codes: list[dict[str, Any]], now: datetime) -> list[Todo]:

@@ -1,5 +1,5 @@
-// What every page does beside its links: the key "/" leads to the search, and the connection
-// state is said in words when the stream to the server breaks.
+// What every page does beside its links: the key "/" leads to the search, a link to a form opens it,
+// and the connection state is said in words when the stream to the server breaks.
 "use strict";
 
 document.addEventListener("keydown", (event) => {
@@ -11,6 +11,18 @@ document.addEventListener("keydown", (event) => {
     find.select();
   }
 });
+
+// A link to a form (#refund, #mail) opens it, and the keyboard goes on from there.
+function openAsked() {
+  const section = location.hash && document.getElementById(location.hash.slice(1));
+  const form = section && section.querySelector(":scope > .acts > details");
+  if (!form) return;
+  form.open = true;
+  form.querySelector("summary").focus();
+}
+
+window.addEventListener("hashchange", openAsked);
+openAsked();
 
 function notLive() {
   const live = document.getElementById("live");

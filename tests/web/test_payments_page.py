@@ -1,0 +1,271 @@
+"""The page of payments: what needs somebody, what a person decides there, and refunds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from urllib.parse import unquote
+
+import httpx
+import psycopg
+import pytest
+from paid_template import paid_template
+from psycopg.types.json import Jsonb
+from seed import FULL
+from seed_config import NOW, digest
+from seed_payments import ASKED, DEBTOR, DISPUTE, LAPSING, PARKED, STUCK, SUSPENSE, TIE
+from starlette.applications import Starlette
+
+from wattledger.clock import DrivenClock
+from wattledger.db.connect import Database, Pool
+from wattledger.db.embedded import EmbeddedServer
+from wattledger.db.roles import Role
+from wattledger.db.work import Work
+from wattledger.pipeline.world import World
+from wattledger.receipts import links
+from wattledger.web import page_routes
+
+SECRET = "0123456789abcdef0123456789abcdef"
+OURS = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer, template: str) -> str:
+    """Every database of these tests is the seeded network."""
+    return paid_template(server, template)
+
+
+@pytest.fixture
+async def client(database: Database, reader: Pool, pool: Pool) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the pages that may decide."""
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        mail = {"host": "127.0.0.1", "security": "none", "sender": "r@example.com"}
+        for kind, body in (("receipts", {"link_secret_env": "LINKS"}), ("mail", mail)):
+            key = digest(kind, kind, body)
+            conn.execute("INSERT INTO config_version VALUES (%s, %s, %s, %s)",
+                         (key, kind, kind, Jsonb(body)))  # fmt: skip
+            conn.execute(
+                "INSERT INTO config_activation (kind, key, valid_from, digest)"
+                " VALUES (%s, %s, %s, %s)",
+                (kind, kind, NOW - timedelta(days=9), key),
+            )
+    clock = DrivenClock(NOW)
+    routes = page_routes(
+        reader, clock, None, world=World(Work(pool, clock)), secrets=lambda name: SECRET
+    )
+    transport = httpx.ASGITransport(app=Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as found:
+        yield found
+
+
+async def act(client: httpx.AsyncClient, name: str, subject: str, **more: str) -> httpx.Response:
+    form = {"act": name, "subject": subject, "reason": "seen", "by": "Ann", "back": "/payments"}
+    return await client.post("/payments/act", data=form | more, headers=OURS)
+
+
+def words(page: str) -> str:
+    """Without its markup."""
+    return re.sub(r"<[^>]+>", "", page)
+
+
+def section(page: str, name: str) -> str:
+    found = re.search(rf'<section class="sec" id="{name}">.*?</section>', page, re.S)
+    assert found is not None, f"the page has no section {name}"
+    return found[0]
+
+
+async def test_what_needs_somebody_stands_first_with_its_clock(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/payments")).text
+    order = re.findall(r'<section class="sec" id="(\w+)">', page)
+    assert order == ["parked", "stuck", "disputes", "warnings", "lapsing", "refunds", "failed",
+                     "suspense", "debts"]  # fmt: skip
+    assert "41 charges to one driver on a day" in section(page, "parked")
+    assert "no answer from api.stripe.com: ReadTimeout" in section(page, "stuck")
+    assert "in 6 days" in section(page, "disputes")
+    assert "in 5 h" in section(page, "lapsing")
+    assert "Ilse" in section(page, "refunds")
+    assert "tried 1 time, next 4 Nov 16:42" in words(section(page, "debts"))
+    assert '<a href="/sessions/ses_7_02">' in section(page, "suspense")
+
+
+async def test_a_decision_names_its_person_and_is_said(client: httpx.AsyncClient) -> None:
+    answer = await act(client, "payment.release", PARKED, reason="a fleet on tour")
+    assert answer.status_code == 303
+    assert unquote(answer.cookies["wattledger_by"]) == "Ann"
+    page = (await client.get(answer.headers["location"])).text
+    assert re.search(r"<b>Let go:</b> <code>pay_parked</code>, by Ann: a fleet on tour\.", page)
+    assert 'id="parked"' not in page
+    one = (await client.get(f"/payments/{PARKED}")).text
+    assert "Let go by Ann" in one
+
+
+async def test_what_was_taken_too_much_is_given_back_on_its_page(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        conn.execute(
+            "INSERT INTO payment (id, entity_id, processor_id, currency, hold_minor, state)"
+            " VALUES ('pay_over', 'north', 'stripe', 'USD', 2500, 'charging')"
+        )
+        conn.execute(
+            "UPDATE payment SET state = 'captured', captured_minor = 2500 WHERE id = 'pay_over'"
+        )
+    assert "Too much: $25.00 were taken" in words((await client.get("/payments/pay_over")).text)
+    answer = await act(client, "payment.give_back", "pay_over", back="/payments/pay_over")
+    page = words((await client.get(answer.headers["location"])).text)
+    assert "Given back: pay_over, by Ann: seen." in page
+    assert "Too much" not in page
+
+
+async def test_a_form_of_another_page_changes_nothing(client: httpx.AsyncClient) -> None:
+    form = {"act": "payment.release", "subject": PARKED, "reason": "x", "by": "Eve"}
+    for headers in ({}, {"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+        for path in ("/payments/act", f"/sessions/{FULL}/refund", f"/sessions/{FULL}/receipt"):
+            answer = await client.post(path, data=form, headers=headers)
+            assert answer.status_code == 403
+    assert 'id="parked"' in (await client.get("/payments")).text
+
+
+async def test_what_is_wrong_is_said_and_what_was_typed_stays(client: httpx.AsyncClient) -> None:
+    answer = await act(client, "payment.refuse", PARKED, reason=" ")
+    assert answer.status_code == 422
+    assert "Nothing was changed." in answer.text
+    assert "The reason: this was nothing" in answer.text
+    assert "<details open>" in section(answer.text, "parked")
+    assert (await act(client, "payment.refuse", PARKED, by="")).status_code == 422
+    assert (await act(client, "debt.try", "x/1")).status_code == 404
+    assert (await act(client, "rob.bank", PARKED)).status_code == 422
+    wrong = await act(client, "suspense.match", TIE, session_id="ses_7_02")
+    assert wrong.status_code == 409  # a card pays that one
+    assert 'value="ses_7_02"' in section(wrong.text, "suspense")
+
+
+async def test_debts_and_suspense_are_decided(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/payments")).text
+    debt = re.search(r'name="subject" value="(chg_\w+/2)"', section(page, "debts"))
+    assert debt is not None
+    assert (await act(client, "debt.write_off", debt[1])).status_code == 303
+    for payment in (SUSPENSE, TIE):
+        assert (await act(client, "suspense.keep", payment)).status_code == 303
+    page = (await client.get("/payments")).text
+    assert 'id="debts"' not in page
+    assert 'id="suspense"' not in page
+
+
+async def test_a_second_person_approves_a_refund(client: httpx.AsyncClient) -> None:
+    listed = section((await client.get("/payments")).text, "refunds")
+    assert "Whoever has this page’s password can approve" in listed
+    own = await act(client, "refund.approve", ASKED, by="Ilse")
+    assert own.status_code == 403
+    assert "a second person has to approve it" in own.text
+    assert (await act(client, "refund.approve", ASKED, by="Mette")).status_code == 303
+    page = (await client.get(f"/sessions/{FULL}")).text
+    assert "asked by Ilse, decided by Mette" in section(page, "refunds")
+    # 44.00 less 9.00
+    assert '<data class="m" value="35.00">' in page
+    assert "Proven:" in page  # the new bill replays, with what was given back
+
+
+async def test_where_a_key_approves_refunds_the_page_says_so_and_does_not(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    body = {"refund_limit": "1.00", "approve_by": "key"}
+    key = digest("policies", "policies", body)
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        conn.execute("INSERT INTO config_version VALUES (%s, 'policies', 'policies', %s)",
+                     (key, Jsonb(body)))  # fmt: skip
+        conn.execute(
+            "INSERT INTO config_activation (kind, key, valid_from, digest)"
+            " VALUES ('policies', 'policies', %s, %s)",
+            (NOW - timedelta(days=1), key),
+        )
+    page = section((await client.get("/payments")).text, "refunds")
+    assert "Approved by the API alone" in page
+    assert 'value="refund.approve"' not in page
+    assert 'value="refund.refuse"' in page
+    assert (await act(client, "refund.approve", ASKED, by="Mette")).status_code == 403
+
+
+async def test_a_refund_from_the_page_of_a_session(client: httpx.AsyncClient) -> None:
+    page = (await client.get(f"/sessions/{FULL}")).text
+    assert f'href="/r/{links.token(SECRET, FULL)}"' in page
+    key = re.search(r'name="key" value="(\w+)"', section(page, "refund"))
+    assert key is not None
+    form = {"what": "amount", "amount": "99", "kind": "goodwill", "reason": "slow", "by": "Ann",
+            "key": key[1]}  # fmt: skip
+    much = await client.post(f"/sessions/{FULL}/refund", data=form, headers=OURS)
+    assert much.status_code == 422
+    assert "at most €44.00" in much.text
+    assert 'value="99"' in section(much.text, "refund")
+    form |= {"what": "lines", "line": "2"}
+    once = await client.post(f"/sessions/{FULL}/refund", data=form, headers=OURS)
+    again = await client.post(f"/sessions/{FULL}/refund", data=form, headers=OURS)
+    assert (once.status_code, once.headers["location"]) == (303, again.headers["location"])
+    page = (await client.get(once.headers["location"])).text
+    # Energy, off-peak: 15.87 and 21 % tax, 3.33
+    assert "<b>€19.20:</b> given back" in page
+
+
+async def test_a_receipt_is_mailed_from_the_page_of_a_session(client: httpx.AsyncClient) -> None:
+    page = (await client.get(f"/sessions/{FULL}")).text
+    assert "Its driver left no address." in section(page, "mail")
+    form = {"to": "ann", "by": "Ann", "mail_key": "1"}
+    wrong = await client.post(f"/sessions/{FULL}/receipt", data=form, headers=OURS)
+    assert wrong.status_code == 422
+    assert "Nothing was mailed.</b> The address: this was “ann”" in wrong.text
+    assert 'value="ann"' in section(wrong.text, "mail")
+    form["to"] = "ann@example.com"
+    for _ in range(2):  # the form sent twice mails once
+        sent = await client.post(f"/sessions/{FULL}/receipt", data=form, headers=OURS)
+        assert sent.status_code == 303
+    page = (await client.get(sent.headers["location"])).text
+    assert "<b>Receipt mailed again</b>, by Ann" in page
+    assert 'name="mail_key" value="2"' in page
+
+
+async def test_the_list_its_filters_and_its_empty_states(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/payments?show=stuck")).text
+    assert f'href="/payments/{STUCK}"' in page
+    assert f'href="/payments/{LAPSING}"' not in page
+    assert f'href="/payments/{LAPSING}"' in (await client.get("/payments?q=4242")).text
+    first = (await client.get("/payments")).text
+    more = re.search(r'rel="next" href="([^"]+)"', first)
+    assert more is not None
+    second = (await client.get(more[1].replace("&amp;", "&"))).text
+    rows = r'<td class="lead nowrap"><a href="(/payments/\w+)">'
+    assert not set(re.findall(rows, first)) & set(re.findall(rows, second))
+    assert "No payment matches" in (await client.get("/payments?q=nothing")).text
+    assert (await client.get("/payments?state=x")).status_code == 400
+    assert (await client.get("/payments?before=x")).status_code == 400
+    assert (await client.get("/payments/pay_none")).status_code == 404
+
+
+async def test_a_dispute_shows_what_the_bank_gets(client: httpx.AsyncClient) -> None:
+    page = (await client.get(f"/payments/disputes/{DISPUTE}")).text
+    assert "evidence is due 9 Nov 16:42, in 6 days" in words(page)
+    assert "What is sent to the bank" in page
+    answer = await act(client, "dispute.submit", DISPUTE, reason="", note="They were there.",
+                       back=f"/payments/disputes/{DISPUTE}")  # fmt: skip
+    assert answer.status_code == 303
+    assert "What was sent" in (await client.get(answer.headers["location"])).text
+    assert (await client.get("/payments/disputes/du_none")).status_code == 404
+
+
+async def test_without_a_world_the_page_only_reads(page: httpx.AsyncClient) -> None:
+    found = (await page.get("/payments")).text
+    assert DEBTOR in found
+    assert "<form method" not in found
+    assert (await page.post("/payments/act", headers=OURS)).status_code == 404
+
+
+async def test_what_the_database_can_not_hold_is_a_mistake_and_no_fault(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await act(client, "payment.release", "a\0b")).status_code == 422
+    assert (await act(client, "suspense.match", TIE, session_id="a\0b")).status_code == 422
+    form = {"what": "lines", "line": "9" * 5000, "reason": "r", "by": "Ann", "kind": "correction"}
+    answer = await client.post(f"/sessions/{FULL}/refund", data=form, headers=OURS)
+    assert answer.status_code == 422
+    assert (await client.get("/sessions/a%00b")).status_code == 404
+    assert (await client.post("/sessions/a%00b/refund", data=form, headers=OURS)).status_code == 404
