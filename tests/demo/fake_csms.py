@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -48,9 +49,18 @@ class Fake:
     commands: list[str] = field(default_factory=list)
     tokens: dict[int | str, str] = field(default_factory=dict)
     clock_breaks_after: int = 10**9
+    offered: list[dict[str, Any]] = field(default_factory=list)
+    """The starts at terminals, in order."""
+    no_card: bool = False
+    """Cards are held against readers, and nothing comes of it."""
+    captured: list[dict[str, Any]] = field(default_factory=list)
+    """What GET /v1/payments lists."""
+    desk: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """What the support desk and the bank asked for: path, body."""
+    centrals: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     """Of each charge point that has connected."""
-    _due: list[tuple[Any, Any]] = field(default_factory=list)
+    _due: list[Callable[[], Awaitable[Any]]] = field(default_factory=list)
 
     @property
     def now(self) -> datetime:
@@ -64,19 +74,44 @@ class Fake:
         ]
 
     async def http(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content)
-        if request.url.path == "/v1/sessions":
+        path, body = request.url.path, json.loads(request.content or b"{}")
+        if path == "/v1/sessions":
             self.posted.append((dict(request.headers), body))
             return httpx.Response(201, json={})
+        if path != "/v1/clock":
+            return self.money(request, path, body)
         assert request.headers["Authorization"] == "Bearer clock key"
         if len(self.clock) >= self.clock_breaks_after:
             return httpx.Response(500, text="no more time")
-        for central, transaction_id in self._due:
-            answer = await central.call(central.stop(transaction_id=transaction_id))
-            self.commands.append(answer.status)
-        self._due.clear()
+        due, self._due = self._due, []
+        for command in due:
+            self.commands.append((await command()).status)
         self.clock.append(datetime.fromisoformat(body["now"]))
         return httpx.Response(200, json={"now": body["now"], "executed": 0, "next_due_at": None})
+
+    def money(self, request: httpx.Request, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Starts at terminals, cards at readers, and the support desk."""
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        items: list[dict[str, Any]] = []
+        if path == "/v1/starts":
+            assert key == "support key"
+            self.offered.append(body)
+        elif path.endswith("/present_payment_method"):
+            assert key == "stripe key"
+            start = next(s for s in reversed(self.offered) if s["reader"] == path.split("/")[-2])
+            central = self.centrals[start["charge_point_id"]]
+            if not self.no_card:
+                self._due.append(lambda: central.call(central.begin(start["reference"])))
+        elif request.method == "GET":
+            assert key == "support key"
+            items = self.captured if path == "/v1/payments" else [{"id": "du_1"}]
+        else:
+            assert path.startswith("/_sim/") or key == "support key"
+            self.desk.append((path, body))
+        return httpx.Response(200, json={"items": items})
+
+    def decline(self, central: Any, transaction_id: Any) -> None:
+        self._due.append(lambda: central.call(central.stop(transaction_id=transaction_id)))
 
     async def listen(self) -> Server:
         return await serve(self.connected, "127.0.0.1", 0, subprotocols=SUBPROTOCOLS)
@@ -92,6 +127,7 @@ class Fake:
         old = connection.subprotocol == "ocpp1.6"
         central: Any = (Central if old else Central201)(point_id, connection)
         central.fake = self
+        self.centrals[point_id] = central
         with contextlib.suppress(websockets.ConnectionClosed):
             await central.start()
 
@@ -104,6 +140,9 @@ class Central(ChargePoint):
 
     fake: Fake
     stop = call.RemoteStopTransaction
+
+    def begin(self, token: str) -> Any:
+        return call.RemoteStartTransaction(id_tag=token, connector_id=1)
 
     def _take(self, action: str, payload: dict[str, Any]) -> None:
         self.fake.frames.append((self.fake.now, self.id, action, payload))
@@ -132,7 +171,7 @@ class Central(ChargePoint):
         token, transaction_id = payload["id_tag"], len(self.fake.tokens) + 1
         self.fake.tokens[transaction_id] = token
         if self.fake.hit(self.fake.declined, token):
-            self.fake._due.append((self, transaction_id))
+            self.fake.decline(self, transaction_id)
         refused = self.fake.hit(self.fake.refused_at_start, token)
         return call_result.StartTransaction(
             transaction_id=transaction_id,
@@ -158,6 +197,11 @@ class Central201(Station):
 
     fake: Fake
     stop = call201.RequestStopTransaction
+
+    def begin(self, token: str) -> Any:
+        return call201.RequestStartTransaction(
+            id_token={"idToken": token, "type": "Central"}, remote_start_id=1, evse_id=1
+        )
 
     def _take(self, action: str, payload: dict[str, Any]) -> None:
         self.fake.frames.append((self.fake.now, self.id, action, payload))
@@ -189,7 +233,7 @@ class Central201(Station):
             self._take("StartTransaction", payload | {"meter_start": _wh(payload)})
             self.fake.tokens[ref] = token
             if self.fake.hit(self.fake.declined, token):
-                self.fake._due.append((self, ref))
+                self.fake.decline(self, ref)
             refused = self.fake.hit(self.fake.refused_at_start, token)
             status = "Blocked" if refused else "Accepted"
             return result201.TransactionEvent(id_token_info={"status": status})

@@ -79,6 +79,11 @@ async def posted(request: Request) -> JSONResponse:
     return JSONResponse({}, 201)
 
 
+async def listed_money(_: Request) -> JSONResponse:
+    """Nobody pays by card: there is nothing to give back, and nothing is disputed."""
+    return JSONResponse({"items": []})
+
+
 async def report(_: Request) -> JSONResponse:
     refused = sum(
         payload["id_tag"].startswith("LOST-CARD")
@@ -98,6 +103,9 @@ async def report(_: Request) -> JSONResponse:
             },
             "energy_wh": {"delivered": wh, "billed": wh, "free": 0, "held": 0, "explained": 0},
             "money": money | dict.fromkeys(zero, 0),
+            "payments": dict.fromkeys(
+                ("second_charges", "debts", "terminal_matched", "refunds", "disputes"), 0
+            ),
             "ledger": {"entries": 0, "postings": 0, "proved": True},
             "webhooks": {"sent": 1, "acknowledged": 1},
             "breaks": [],
@@ -126,6 +134,8 @@ async def main() -> None:
             Route("/v1/clock", clock, methods=["POST"]),
             Route("/v1/sessions", posted, methods=["POST"]),
             Route("/v1/sessions", listed),
+            Route("/v1/payments", listed_money),
+            Route("/v1/disputes", listed_money),
             Route("/v1/report", report),
         ]
     )

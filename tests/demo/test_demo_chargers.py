@@ -15,10 +15,20 @@ from wattledger.demo.chargers import Simulation
 from wattledger.demo.cpms import cpms_amount_minor
 from wattledger.demo.drivers import Driver
 from wattledger.demo.plan import Plan, Session, make_plan
-from wattledger.demo.setup import CHARGERS_ENV, CPMS_KEY_ENV, DRIVER_KEY_ENV
+from wattledger.demo.setup import (
+    CHARGERS_ENV,
+    CPMS_KEY_ENV,
+    DRIVER_KEY_ENV,
+    STRIPE_KEY_ENV,
+    SUPPORT_KEY_ENV,
+)
 from wattledger.errors import ExternalFault
 
-KEYS = {CHARGERS_ENV: SECRET, DRIVER_KEY_ENV: "clock key", CPMS_KEY_ENV: "cpms key"}
+KEYS = {
+    CHARGERS_ENV: SECRET, DRIVER_KEY_ENV: "clock key", CPMS_KEY_ENV: "cpms key",
+    STRIPE_KEY_ENV: "stripe key", SUPPORT_KEY_ENV: "support key",
+}  # fmt: skip
+READERS = {"pasadena": "tmr_p", "new-york": "tmr_n"}
 TODAY = date(2026, 11, 24)
 
 
@@ -43,7 +53,7 @@ def only(plan: Plan, session: Session, **changes: Any) -> Plan:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make_plan(100, TODAY)
+    return msgspec.structs.replace(make_plan(100, TODAY), readers=READERS)
 
 
 @pytest.fixture(params=["ocpp1.6", "ocpp2.0.1"])
@@ -168,6 +178,58 @@ async def test_a_remote_stop_ends_it_half_a_minute_later(
     assert left[0] == idler.departure
 
 
+async def test_who_pays_at_the_terminal_is_started_from_afar(
+    plan: Plan, idler: Session, version: str
+) -> None:
+    """The post is chosen, the card is held against the reader a second later, and the start comes
+    with the next; what began then is charged with the token that came."""
+    fake = Fake()
+    simulation, _ = await replay(only(plan, idler, driver=Driver.TERMINAL), fake)
+    assert fake.offered == [
+        {"route": "terminal", "charge_point_id": idler.charge_point_id, "connector_id": 1,
+         "reader": READERS[idler.site_id], "reference": idler.key},
+    ]  # fmt: skip
+    assert fake.commands == ["Accepted"]
+    assert "Authorize" not in fake.actions(idler.charge_point_id)
+    at = next(at for at, _, action, _ in fake.frames if action == "StartTransaction")
+    assert at == idler.arrival + timedelta(seconds=4)
+    assert list(fake.tokens.values()) == [idler.key]
+    assert simulation.record.errors == []
+    assert simulation.record.delivered[0]["energy_wh"] == idler.energy_wh
+
+
+async def test_a_post_at_which_nobody_has_paid_starts_nothing_from_afar(
+    plan: Plan, idler: Session, version: str
+) -> None:
+    fake = Fake(no_card=True)
+    terminal = only(plan, idler, driver=Driver.TERMINAL)
+    simulation, _ = await replay(terminal, fake)
+    assert not fake.tokens
+    assert "paid at the terminal, and not started" in simulation.record.errors[0]
+    state = simulation._states[idler.charge_point_id]
+    assert simulation._remote_start(state, "SOMEBODY") is False
+
+
+async def test_the_desk_gives_back_and_answers_and_the_bank_is_convinced(plan: Plan) -> None:
+    """Once for each kind of card, of the first session that paid 5.00 or more."""
+    fake = Fake(
+        captured=[
+            {"id": f"pay_{i}", "created_at": f"2026-11-0{day}T00:00:00Z", "route": route,
+             "captured_minor": paid_minor, "session_id": f"ses_{i}"}
+            for i, (day, route, paid_minor) in enumerate([
+                (3, "card", 900), (2, "card", 500), (1, "card", 499), (1, "terminal", 700),
+            ])
+        ]
+    )  # fmt: skip
+    await replay(msgspec.structs.replace(plan, sessions=()), fake)
+    assert [(path, body.get("session_id")) for path, body in fake.desk] == [
+        ("/v1/refunds", "ses_1"), ("/v1/refunds", "ses_3"),
+        ("/v1/disputes/du_1/submit", None), ("/_sim/dispute/du_1/close", None),
+    ]  # fmt: skip
+    assert {body.get("amount_minor") for _, body in fake.desk[:2]} == {200}
+    assert fake.desk[-1][1] == {"outcome": "won"}
+
+
 async def test_the_week_goes_in_the_order_of_business_time(plan: Plan) -> None:
     fake = Fake(blocked={"LOST-CARD"}, declined={"DECLINE"})
     simulation, said = await replay(plan, fake)
@@ -179,7 +241,10 @@ async def test_the_week_goes_in_the_order_of_business_time(plan: Plan) -> None:
     blocked = sum(s.driver is Driver.BLOCKED for s in plan.sessions)
     declined = sum(s.driver is Driver.DECLINED for s in plan.sessions)
     assert simulation.record.refused == blocked > 0
-    assert len(fake.commands) == declined > 0
+    terminal = sum(s.driver is Driver.TERMINAL for s in plan.sessions)
+    assert len(fake.offered) == terminal > 0
+    assert len(fake.commands) == declined + terminal
+    assert declined > 0
     for session in plan.sessions:
         row = next(d for d in simulation.record.delivered if d["key"] == session.key)
         if session.driver is Driver.BLOCKED:

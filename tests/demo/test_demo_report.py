@@ -41,6 +41,13 @@ REPORT: dict[str, Any] = {
         "paid_out": 4_100,
         "in_transit": 100,
     },
+    "payments": {
+        "second_charges": 3,
+        "debts": 2,
+        "terminal_matched": 4,
+        "refunds": 5,
+        "disputes": 6,
+    },
     "ledger": {"entries": 30, "postings": 60, "proved": True},
     "webhooks": {"sent": 7, "acknowledged": 7},
     "breaks": [],
@@ -56,7 +63,8 @@ OUTSIDE = {
     "cards": 4,
     "cpms_minor": 1_000,
     "captured_minor": 5_000,
-    "fees_minor": 200,
+    "fees_minor": 300,  # with what banks took back
+    "refunded_minor": 500,
     "books_minor": 10_000,
     "books_messages": 7,
     "books_rejected": 0,
@@ -118,6 +126,8 @@ def test_the_table_shows_each_identity_in_figures() -> None:
     assert "$50.00 − $5.00 − $1.00 − $2.00 = $41.00 + $1.00" in text
     assert "70.000 kWh = 60.000 kWh + 4.000 kWh + 5.500 kWh + 0.500 kWh" in text
     assert "≠" not in text
+    assert "above the hold: 3. Debts: 2. Paid at a card reader: 4." in text
+    assert "Given back in part: 5. Disputed by a bank: 6." in text
 
 
 def session(point: str | None, ref: str | None, wh: int, **more: Any) -> dict[str, Any]:

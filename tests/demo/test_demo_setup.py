@@ -10,6 +10,7 @@ from wattledger import config
 from wattledger.contract import Route
 from wattledger.demo import setup
 from wattledger.demo.drivers import Driver
+from wattledger.demo.paying import Prepared
 from wattledger.demo.plan import make_plan
 from wattledger.gateway import auth
 from wattledger.payments.model import hold_minor
@@ -21,7 +22,12 @@ def written(tmp_path: Path, count: int = 260) -> tuple[config.Config, dict[str, 
     environment = setup.draw_secrets()
     path = tmp_path / "wattledger.toml"
     plan = make_plan(count, date(2026, 11, 24))
-    setup.write_config(path, plan, PORTS, environment, tmp_path / "data")
+    saved = [account.id for account in setup.accounts_of(plan) if account.saved]
+    prepared = Prepared(
+        {account: (f"cus_{account}", f"pm_{account}") for account in saved},
+        {"pasadena": "tmr_p", "new-york": "tmr_n"},
+    )
+    setup.write_config(path, plan, PORTS, environment, tmp_path / "data", prepared)
     return config.read(path), environment
 
 
@@ -49,21 +55,35 @@ def test_every_session_finds_its_post_and_its_account(tmp_path: Path) -> None:
     posts = {c.id: (site.id, c) for site in found.site for c in site.charge_points}
     accounts = {token: a for a in found.account for token in a.tokens}
     plans = {p.id: p for p in found.plan}
+    served = {post for terminal in found.terminal for post in terminal.serves}
     for session in make_plan(599, date(2026, 11, 24)).sessions:
         site_id, point = posts[session.charge_point_id]
         assert site_id == session.site_id
-        account = accounts[session.token]
         assert len(session.token) <= 20  # OCPP 1.6: CiString20
+        if session.driver is Driver.TERMINAL:  # comes with a bank card, and no token of its own
+            assert session.token not in accounts
+            assert point.id in served
+            continue
+        account = accounts[session.token]
         assert account.blocked == (session.driver is Driver.BLOCKED)
         assert (account.payment_method == "pm_card_chargeDeclined") == (
             session.driver is Driver.DECLINED
         )
         assert (account.shortfall == "debt") == (session.driver is Driver.DECLINED)
+        if session.driver is Driver.MEMBER:  # the card on file, to be charged again
+            assert account.customer == f"cus_{account.id}"
+            assert account.payment_method == f"pm_{account.id}"
+            assert account.consent
+        else:
+            assert account.customer is None
         assert (plans[account.plan].route is Route.EXTERNAL) == session.external
         assert (point.auth is None) == session.external
     member = plans["member"]
     assert (member.route, member.discount_percent) == (Route.CARD, "15")
     assert plans["fleet"].route is Route.INVOICE
+    assert plans["bank-card"].route is Route.TERMINAL
+    [payment] = found.payment
+    assert (payment.plans, payment.hold, payment.second_charge) == (("member",), "6.00", True)
     assert environment
 
 

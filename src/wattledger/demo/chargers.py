@@ -17,7 +17,6 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,17 @@ import uvloop
 from wattledger.clock import utc_text
 from wattledger.demo.connected import Connected
 from wattledger.demo.cpms import external_body
-from wattledger.demo.plan import Plan, Post, Session
+from wattledger.demo.drivers import Driver
+from wattledger.demo.paying import Desk, decide_for_us, present_card
+from wattledger.demo.plan import Plan, Session
 from wattledger.demo.points import ConnectedPoint
+from wattledger.demo.posts import FromAfar, Record, Running, State
 from wattledger.demo.setup import (
     CHARGERS_ENV,
     CPMS_KEY_ENV,
     DRIVER_KEY_ENV,
+    STRIPE_KEY_ENV,
+    SUPPORT_KEY_ENV,
     charger_password,
 )
 from wattledger.demo.stations import ConnectedStation
@@ -55,39 +59,6 @@ _LEAVING, _STAYING, _ARRIVING = range(3)
 _CLOCK_TIMEOUT_S = 120
 
 
-@dataclass(slots=True)
-class Running:
-    """A session at a charge point, from its start until the car has left."""
-
-    plan: Session
-    ref: str
-    """What the charge point calls the transaction."""
-    start_register_wh: int
-    stopped: bool = False
-
-
-@dataclass(slots=True)
-class State:
-    """A charge point: its register lasts, whatever runs."""
-
-    post: Post
-    register_wh: int
-    point: Connected | None = None
-    running: Running | None = None
-
-
-@dataclass(slots=True)
-class Record:
-    """What the charge points and the CPMS say themselves, for comparison with the bills."""
-
-    delivered: list[dict[str, Any]] = field(default_factory=list)
-    """Per session: key, charge_point_id, transaction_ref or external_id, energy_wh, and
-    whether it was stopped from afar."""
-    refused: int = 0
-    errors: list[str] = field(default_factory=list)
-    done: int = 0
-
-
 class Simulation:
     """The plan, replayed. ``say`` gets each line of progress."""
 
@@ -103,6 +74,8 @@ class Simulation:
         self._secret = environment[CHARGERS_ENV]
         self._driver_key = environment[DRIVER_KEY_ENV]
         self._cpms_key = environment[CPMS_KEY_ENV]
+        self._stripe_key = environment[STRIPE_KEY_ENV]
+        self._desk = Desk(http, environment[SUPPORT_KEY_ENV])
         self._say = say
         self._states = {post.id: State(post, post.register_wh) for post in plan.posts}
         self._heap: list[tuple[datetime, int, int, str, Happening]] = []
@@ -125,11 +98,22 @@ class Simulation:
                 await happening(at)
             except (ExternalFault, OSError) as error:
                 self._fail(key, error)
-        for at in self._plan.closing_steps:
-            await self._move_clock(at)
+        await self._close()
         for state in self._states.values():
             if state.point is not None:
                 await state.point.close()
+
+    async def _close(self) -> None:
+        """The days after the last session."""
+        disputes: list[str] = []
+        for step, at in enumerate(self._plan.closing_steps):
+            await self._move_clock(at)
+            if step == 0:
+                await self._make_good()
+                disputes = await self._desk.answer_disputes()
+            elif step == 1:
+                for dispute_id in disputes:
+                    await decide_for_us(self._http, self._plan.sandbox_url, dispute_id)
 
     def _at(self, at: datetime, rank: int, session: Session, happening: Happening) -> None:
         heapq.heappush(self._heap, (at, rank, next(self._order), session.key, happening))
@@ -156,21 +140,54 @@ class Simulation:
             state = self._states[session.charge_point_id]
             point = await self._connected(state, at)
             await point.status("Preparing", at)
+            if session.driver is Driver.TERMINAL:
+                await self._pay_first(state, session, at)
+                return
             if not await point.authorize(session.token):
                 await point.status("Available", at)
                 self._deliver(session, 0, refused=True)
                 return
-            ref, accepted = await point.start(session.token, at, state.register_wh)
-            state.running = Running(session, ref, state.register_wh)
-            if not accepted:  # blocked between the two questions: OCPP 1.6 §4.8
-                self.record.refused += 1
-                await self._end(state, at, "DeAuthorized")
-                self._at(session.departure, _LEAVING, session, self._leave(session))
-                return
-            await point.status("Charging", at)
-            self._schedule(session, at)
+            await self._begin(state, session, session.token, at)
 
         return happen
+
+    async def _begin(self, state: State, session: Session, token: str, at: datetime) -> None:
+        point = self._point(session)
+        ref, accepted = await point.start(token, at, state.register_wh)
+        state.running = Running(session, ref, state.register_wh)
+        if not accepted:  # blocked between the two questions: OCPP 1.6 §4.8
+            self.record.refused += 1
+            await self._end(state, at, "DeAuthorized")
+            self._at(session.departure, _LEAVING, session, self._leave(session))
+            return
+        await point.status("Charging", at)
+        self._schedule(session, at)
+
+    async def _pay_first(self, state: State, session: Session, at: datetime) -> None:
+        """The post is chosen at the reader, the card is held against it, and the start comes from
+        afar: a second of business time for each, in which what it causes is done."""
+        reader = self._plan.readers[session.site_id]
+        state.waiting = True
+        await self._desk.start_at_terminal(state.post.id, reader, session.key)
+
+        async def present(_: datetime) -> None:
+            await present_card(self._http, self._plan.sandbox_url, self._stripe_key, reader)
+
+        async def begin(now: datetime) -> None:
+            token, state.token, state.waiting = state.token, None, False
+            if token is None:
+                raise ExternalFault(f"{state.post.id}: paid at the terminal, and not started")
+            await self._begin(state, session, token, now)
+
+        for seconds, happening in enumerate((present, _nothing, _nothing, begin), start=1):
+            self._at(at + seconds * _A_MOMENT, _STAYING, session, happening)
+
+    async def _make_good(self) -> None:
+        """The support desk gives something back, for a session of each kind of card."""
+        for route in ("card", "terminal"):
+            session_id = await self._desk.first_paid_session(route)
+            if session_id is not None:
+                await self._desk.refund(session_id, 200, "the display was broken")
 
     def _schedule(self, session: Session, at: datetime) -> None:
         """All that is known to come in a session that has just begun."""
@@ -256,11 +273,20 @@ class Simulation:
                 self._plan.ocpp_url,
                 post_id,
                 charger_password(self._secret, post_id),
-                lambda ref: self._remote_stop(state, ref),
+                FromAfar(
+                    lambda token: self._remote_start(state, token),
+                    lambda ref: self._remote_stop(state, ref),
+                ),
             )
             await state.point.boot(state.post.power_w)
             await state.point.status("Available", at)
         return state.point
+
+    def _remote_start(self, state: State, token: str) -> bool:
+        """Whether somebody waits here who has paid."""
+        if state.waiting:
+            state.token = token
+        return state.waiting
 
     def _remote_stop(self, state: State, ref: str) -> bool:
         """Whether the transaction runs here; if so, it will have ended half a minute from now."""

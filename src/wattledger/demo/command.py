@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+import httpx
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -27,6 +28,7 @@ from wattledger.clock import utc_text
 from wattledger.demo import report as reporting
 from wattledger.demo import setup, workspace
 from wattledger.demo.evidence import collect
+from wattledger.demo.paying import Prepared, Processor
 from wattledger.demo.plan import Plan, make_plan
 from wattledger.demo.processes import Child, Children, free_ports, read_lines
 from wattledger.errors import ConfigError, ExternalFault
@@ -53,7 +55,8 @@ def run(*, sessions: int, data_dir: Path | None, stay: bool, as_json: bool) -> i
         ports = setup.Ports(*free_ports(3))
         with Children(home, environment) as children:
             console.print("Starting the database, the server and the sandbox …")
-            _start_servers(children, plan, ports, home, environment)
+            prepared = _start_servers(children, plan, ports, home, environment)
+            plan = msgspec.structs.replace(plan, readers=dict(prepared.readers))
             chargers, record = _replay(children, plan, ports, home, console)
             result, found = collect(plan, record, ports, environment)
             result["seconds"] = round(time.monotonic() - began, 1)
@@ -95,9 +98,8 @@ def _ended_by_signals() -> Iterator[None]:
 
 def _start_servers(
     children: Children, plan: Plan, ports: setup.Ports, home: Path, environment: dict[str, str]
-) -> None:
+) -> Prepared:
     config = home / "wattledger.toml"
-    setup.write_config(config, plan, ports, environment, home / workspace.DATABASE)
     now = utc_text(plan.starts_at)
     sandbox = children.start(
         "sandbox",
@@ -108,6 +110,9 @@ def _start_servers(
             *("--receiver-secret-env", setup.RECEIVER_ENV, "--now", now),
         ],
     )
+    sandbox.ready(_START_TIMEOUT_S)
+    prepared = _prepare(plan, ports, environment)
+    setup.write_config(config, plan, ports, environment, home / workspace.DATABASE, prepared)
     server = children.start(
         "server",
         [
@@ -115,8 +120,16 @@ def _start_servers(
             *("--json-ready", "--business-time", now),
         ],
     )
-    sandbox.ready(_START_TIMEOUT_S)
     server.ready(_START_TIMEOUT_S)
+    return prepared
+
+
+def _prepare(plan: Plan, ports: setup.Ports, environment: dict[str, str]) -> Prepared:
+    """What stands at the processor before we come: saved cards, registered readers."""
+    sites = sorted({p.site_id for p in plan.posts if not p.external})
+    with httpx.Client(timeout=60, trust_env=False) as http:
+        processor = Processor(ports.sandbox_url, environment[setup.STRIPE_KEY_ENV], http)
+        return processor.prepare(setup.accounts_of(plan), sites)
 
 
 def _replay(
@@ -124,7 +137,9 @@ def _replay(
 ) -> tuple[Child, dict[str, Any]]:
     """Run the charge points to their end; the process and its own record of it."""
     file = home / "plan.json"
-    plan = msgspec.structs.replace(plan, ocpp_url=ports.ocpp_url, http_url=ports.http_url)
+    plan = msgspec.structs.replace(
+        plan, ocpp_url=ports.ocpp_url, http_url=ports.http_url, sandbox_url=ports.sandbox_url
+    )
     file.write_bytes(msgspec.json.encode(plan))
     chargers = children.start(
         "chargers", [sys.executable, "-m", "wattledger.demo.chargers", str(file)]

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import ocpp.messages
 import websockets
@@ -25,9 +24,20 @@ ocpp.messages.ASYNC_VALIDATION = False
 _ANSWER_TIMEOUT_S = 30
 
 
+class Afar(Protocol):
+    """Who is asked when a command comes from afar."""
+
+    def start(self, token: str) -> bool:
+        """Whether somebody waits here to be started with this token."""
+        ...
+
+    def stop(self, ref: str) -> bool:
+        """Whether what the charge point calls so runs."""
+        ...
+
+
 class Connected:
-    """A charge point that is connected. ``remote_stop`` is told of each command with what the
-    charge point calls the transaction, and says whether it is one that runs.
+    """A charge point that is connected; ``afar`` decides about commands.
 
     What it says is in the words of OCPP 1.6, whatever its version makes of them.
     """
@@ -36,19 +46,16 @@ class Connected:
     protocol: ClassVar[Any]
     """The package's charge point, with what ours answers to commands."""
 
-    def __init__(
-        self, point_id: str, connection: ClientConnection, remote_stop: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, point_id: str, connection: ClientConnection, afar: Afar) -> None:
         self.id = point_id
         self._connection = connection
         self._protocol = self.protocol(point_id, connection, _ANSWER_TIMEOUT_S)
-        self._protocol.remote_stop = remote_stop
+        self._protocol.remote_start = afar.start
+        self._protocol.remote_stop = afar.stop
         self._listening = asyncio.create_task(self._protocol.start())
 
     @classmethod
-    async def connect(
-        cls, base_url: str, point_id: str, password: str, remote_stop: Callable[[str], bool]
-    ) -> Self:
+    async def connect(cls, base_url: str, point_id: str, password: str, afar: Afar) -> Self:
         """Open the socket, with Basic auth as OCPP's security profile 1 asks."""
         login = base64.b64encode(f"{point_id}:{password}".encode()).decode()
         connection = await websockets.connect(
@@ -64,7 +71,7 @@ class Connected:
         if connection.subprotocol != cls.version:
             await connection.close()
             raise ExternalFault(f"{point_id}: the server does not speak {cls.version}")
-        return cls(point_id, connection, remote_stop)
+        return cls(point_id, connection, afar)
 
     async def boot(self, power_w: int) -> None:
         """Say what it is, and be accepted."""

@@ -89,6 +89,9 @@ class Plan(msgspec.Struct, frozen=True):
     posts: tuple[Post, ...]
     ocpp_url: str = ""
     http_url: str = ""
+    sandbox_url: str = ""
+    readers: dict[str, str] = {}
+    """The card reader of each site, as the processor calls it."""
 
 
 def make_plan(count: int, today: date) -> Plan:

@@ -14,6 +14,7 @@ from ocpp.v16.enums import (
     Action,
     ChargePointErrorCode,
     ChargePointStatus,
+    ClearCacheStatus,
     ConfigurationStatus,
     Measurand,
     ReadingContext,
@@ -31,6 +32,7 @@ _CONNECTOR = 1
 class _Protocol(Ocpp16):
     """The package's charge point, with what ours answers to the commands it knows."""
 
+    remote_start: Callable[[str], bool]
     remote_stop: Callable[[str], bool]
 
     # The package's functions carry no types.
@@ -40,9 +42,20 @@ class _Protocol(Ocpp16):
         status = RemoteStartStopStatus.accepted if known else RemoteStartStopStatus.rejected
         return call_result.RemoteStopTransaction(status=status)
 
+    @on(Action.remote_start_transaction)  # type: ignore[untyped-decorator, no-untyped-call]
+    def on_remote_start(self, id_tag: str, **_: Any) -> call_result.RemoteStartTransaction:
+        status = RemoteStartStopStatus
+        return call_result.RemoteStartTransaction(
+            status=status.accepted if self.remote_start(id_tag) else status.rejected
+        )
+
     @on(Action.change_configuration)  # type: ignore[untyped-decorator, no-untyped-call]
     def on_change(self, **_: Any) -> call_result.ChangeConfiguration:
         return call_result.ChangeConfiguration(status=ConfigurationStatus.accepted)
+
+    @on(Action.clear_cache)  # type: ignore[untyped-decorator, no-untyped-call]
+    def on_clear(self, **_: Any) -> call_result.ClearCache:
+        return call_result.ClearCache(status=ClearCacheStatus.accepted)
 
 
 class ConnectedPoint(Connected):

@@ -104,8 +104,9 @@ def _place(session: Mapping[str, Any]) -> tuple[str, str] | None:
 def identities(report: Mapping[str, Any], outside: Figures) -> list[Identity]:
     """What has to hold. ``outside`` is what the other processes say of themselves:
     ``energy_wh``, ``refused`` and ``remote_stops`` (charge points), ``blocked``, ``declined`` and
-    ``cards`` (how many such drivers came), ``cpms_minor``, ``captures``, ``captured_minor`` and
-    ``fees_minor`` (processor), ``books_minor``, ``books_messages`` and ``books_rejected``.
+    ``cards`` (how many such drivers came), ``cpms_minor``, ``captures``, ``captured_minor``,
+    ``refunded_minor`` and ``fees_minor`` (processor, with what banks took back), ``books_minor``,
+    ``books_messages`` and ``books_rejected``.
     """
     money = report["money"]
     currency = money["currency"]
@@ -124,7 +125,8 @@ def identities(report: Mapping[str, Any], outside: Figures) -> list[Identity]:
             currency,
         ),
         _against(money, "captured", "processor's own", outside["captured_minor"], currency),
-        _against(money, "fees", "processor's own", outside["fees_minor"], currency),
+        _against(money, "fees disputes_net", "processor's own", outside["fees_minor"], currency),
+        _against(money, "refunds", "processor's own", outside["refunded_minor"], currency),
         _against(money, "external", "CPMS's own", outside["cpms_minor"], currency),
         _against(money, "charged", "books' own total", outside["books_minor"], currency),
         Identity("webhooks", _parts(webhooks, "acknowledged"), _parts(webhooks, "sent")),
@@ -195,10 +197,17 @@ def show(report: Mapping[str, Any], found: Sequence[Identity], console: Console)
     console.print(table)
     for entry in report["breaks"]:
         console.print(f"[red]break[/] {entry}", markup=True, highlight=False)
-    ledger = report["ledger"]
+    ledger, payments = report["ledger"], report["payments"]
     console.print(
-        f"{report['sessions'].get('stopped_from_afar', 0)} sessions were stopped from afar: the "
-        "hold was declined, or the running cost came close to it.",
+        f"Charged again, above the hold: {payments['second_charges']}. Debts: {payments['debts']}."
+        f" Paid at a card reader: {payments['terminal_matched']}. Given back in part:"
+        f" {payments['refunds']}. Disputed by a bank: {payments['disputes']}."
+        " All of them are on the page, under /payments.",
+        highlight=False,
+    )
+    console.print(
+        "Stopped from afar, because the hold was declined or the running cost came close to it:"
+        f" {report['sessions'].get('stopped_from_afar', 0)}.",
         highlight=False,
     )
     console.print(

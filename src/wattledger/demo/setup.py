@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wattledger.demo import drivers
+from wattledger.demo.paying import Prepared
 from wattledger.demo.plan import Plan
 from wattledger.demo.sample import BURBANK, NEW_YORK, PASADENA, ZONES
 from wattledger.gateway.auth import hash_password
@@ -29,6 +30,7 @@ STRIPE_WEBHOOK_ENV = "WATTLEDGER_STRIPE_WEBHOOK_SECRET"
 RECEIVER_ENV = "WATTLEDGER_BOOKS_SECRET"
 DRIVER_KEY_ENV = "WATTLEDGER_DEMO_KEY"
 CPMS_KEY_ENV = "WATTLEDGER_CPMS_KEY"
+SUPPORT_KEY_ENV = "WATTLEDGER_SUPPORT_KEY"
 CHARGERS_ENV = "WATTLEDGER_CHARGERS_SECRET"
 
 BURBANK_PRICE_PER_KWH = "0.31"
@@ -65,6 +67,7 @@ def draw_secrets() -> dict[str, str]:
         RECEIVER_ENV: f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
         DRIVER_KEY_ENV: f"wlk_{secrets.token_hex(20)}",
         CPMS_KEY_ENV: f"wlk_{secrets.token_hex(20)}",
+        SUPPORT_KEY_ENV: f"wlk_{secrets.token_hex(20)}",
         CHARGERS_ENV: secrets.token_hex(32),
     }
 
@@ -75,15 +78,22 @@ def charger_password(secret: str, charge_point_id: str) -> str:
 
 
 def write_config(
-    path: Path, plan: Plan, ports: Ports, environment: Mapping[str, str], data_dir: Path
+    path: Path,
+    plan: Plan,
+    ports: Ports,
+    environment: Mapping[str, str],
+    data_dir: Path,
+    prepared: Prepared,
 ) -> None:
     """Write the configuration of a run to ``path``; the database's files go to ``data_dir``."""
-    body = configuration(plan, ports, environment[CHARGERS_ENV], data_dir)
+    body = configuration(plan, ports, environment[CHARGERS_ENV], data_dir, prepared)
     head = "# Written by `wattledger demo`; the next run writes it anew.\n\n"
     path.write_text(head + to_toml(body), encoding="utf-8")
 
 
-def configuration(plan: Plan, ports: Ports, chargers_secret: str, data_dir: Path) -> dict[str, Any]:
+def configuration(
+    plan: Plan, ports: Ports, chargers_secret: str, data_dir: Path, prepared: Prepared
+) -> dict[str, Any]:
     """What ``wattledger.config.parse`` takes."""
     return {
         "server": {
@@ -109,6 +119,8 @@ def configuration(plan: Plan, ports: Ports, chargers_secret: str, data_dir: Path
                 "api_key_env": STRIPE_KEY_ENV,
                 "webhook_secret_env": STRIPE_WEBHOOK_ENV,
                 "base_url": ports.sandbox_url,
+                "rate_per_s": 1000,  # the stand-in's clock stands still between two steps
+                "endpoint_rate_per_s": 1000,
                 "holds": [{"below_power_w": 50_000, "amount": "25.00"}, {"amount": "50.00"}],
             }
         ],
@@ -120,21 +132,32 @@ def configuration(plan: Plan, ports: Ports, chargers_secret: str, data_dir: Path
                 "secret_env": RECEIVER_ENV,
             }
         ],
-        "api_key": [
-            {
-                "name": "demo-driver",
-                "key_env": DRIVER_KEY_ENV,
-                "scopes": ["sessions:read", "clock"],
-            },
-            {"name": "burbank-cpms", "key_env": CPMS_KEY_ENV, "scopes": ["sessions:write"]},
-        ],
+        "api_key": _API_KEYS,
         "plan": _PLANS,
-        "account": [_account(a) for a in _accounts(plan)],
+        "payment": _PAYMENT,
+        "terminal": [_terminal(site, plan, reader) for site, reader in prepared.readers.items()],
+        "account": [_account(a, prepared) for a in accounts_of(plan)],
         "tariff": _TARIFFS,
         "site": [_site(site, plan, chargers_secret) for site in _SITES],
     }
 
 
+_API_KEYS: list[dict[str, Any]] = [
+    {
+        "name": "demo-driver",
+        "key_env": DRIVER_KEY_ENV,
+        "scopes": ["sessions:read", "clock"],
+    },
+    {"name": "burbank-cpms", "key_env": CPMS_KEY_ENV, "scopes": ["sessions:write"]},
+    {
+        "name": "support",
+        "key_env": SUPPORT_KEY_ENV,
+        "scopes": [
+            *("sessions:read", "starts:write", "payments:read", "payments:write"),
+            "refunds:write",
+        ],
+    },
+]
 _IDLE_CAP = [{"dimension": "idle_time", "amount": "12.00"}]
 _IDLE = {
     "name": "idle",
@@ -194,6 +217,11 @@ _PLANS: list[dict[str, Any]] = [
     {"id": "member", "name": "Member", "route": "card", "discount_percent": "15"},
     {"id": "fleet", "name": "Fleet", "route": "invoice"},
     {"id": "cpms", "name": "Paid at the CPMS", "route": "external"},
+    {"id": "bank-card", "name": "Bank card", "route": "terminal", "ad_hoc": True},
+]
+# Members have a card on file and agreed to be charged for what is above a small hold.
+_PAYMENT: list[dict[str, Any]] = [
+    {"plans": ["member"], "hold": "6.00", "second_charge": True, "stop_at_ceiling": False},
 ]
 _SITES: list[dict[str, Any]] = [
     {
@@ -240,11 +268,19 @@ def _site(site: Mapping[str, Any], plan: Plan, chargers_secret: str) -> dict[str
     }
 
 
-def _accounts(plan: Plan) -> list[drivers.Account]:
+def _terminal(site: str, plan: Plan, reader: str) -> dict[str, Any]:
+    """A reader that serves all posts of a site."""
+    serves = [post.id for post in plan.posts if post.site_id == site]
+    return {"id": f"{site}-reader", "site": site, "provider": "stripe", "reader": reader,
+            "serves": serves}  # fmt: skip
+
+
+def accounts_of(plan: Plan) -> list[drivers.Account]:
+    """The accounts of all who come."""
     return drivers.accounts((s.driver, s.token) for s in plan.sessions)
 
 
-def _account(account: drivers.Account) -> dict[str, Any]:
+def _account(account: drivers.Account, prepared: Prepared) -> dict[str, Any]:
     body: dict[str, Any] = {
         "id": account.id,
         "name": account.name,
@@ -255,6 +291,9 @@ def _account(account: drivers.Account) -> dict[str, Any]:
         body["blocked"] = True
     if account.payment_method:
         body["payment_method"] = account.payment_method
+    if account.id in prepared.cards:
+        body["customer"], body["payment_method"] = prepared.cards[account.id]
+        body["consent"] = True
     if account.shortfall != "waive":
         body["shortfall"] = account.shortfall
     return body

@@ -28,6 +28,7 @@ from ocpp.v201.enums import (
     Action,
     BootReasonEnumType,
     ChargingStateEnumType,
+    ClearCacheStatusEnumType,
     ConnectorStatusEnumType,
     IdTokenEnumType,
     MeasurandEnumType,
@@ -59,6 +60,7 @@ _WHY = {
 class _Protocol(Ocpp201):
     """The package's station, with what ours answers to the commands it knows."""
 
+    remote_start: Callable[[str], bool]
     remote_stop: Callable[[str], bool]
 
     # The package's functions carry no types.
@@ -67,6 +69,12 @@ class _Protocol(Ocpp201):
         known = self.remote_stop(transaction_id)
         status = RequestStartStopStatusEnumType
         return call_result.RequestStopTransaction(status.accepted if known else status.rejected)
+
+    @on(Action.request_start_transaction)  # type: ignore[untyped-decorator, no-untyped-call]
+    def on_start(self, id_token: dict[str, Any], **_: Any) -> call_result.RequestStartTransaction:
+        status = RequestStartStopStatusEnumType
+        known = self.remote_start(id_token["id_token"])
+        return call_result.RequestStartTransaction(status.accepted if known else status.rejected)
 
     @on(Action.set_variables)  # type: ignore[untyped-decorator, no-untyped-call]
     def on_set(self, set_variable_data: list[dict[str, Any]], **_: Any) -> call_result.SetVariables:
@@ -80,6 +88,10 @@ class _Protocol(Ocpp201):
                 for one in set_variable_data
             ]
         )
+
+    @on(Action.clear_cache)  # type: ignore[untyped-decorator, no-untyped-call]
+    def on_clear(self, **_: Any) -> call_result.ClearCache:
+        return call_result.ClearCache(ClearCacheStatusEnumType.accepted)
 
     @on(Action.cost_updated)  # type: ignore[untyped-decorator, no-untyped-call]
     def on_cost(self, **_: Any) -> call_result.CostUpdated:
