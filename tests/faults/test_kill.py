@@ -6,7 +6,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -19,23 +19,17 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Response
 
 import wattledger
+from rig import paying
 from rig.day import assert_adds_up, play
 from rig.network import CARD, FLEET, Body, at
 from rig.points import Lost, stop_of
 from rig.points2 import V16, V201
 from rig.stubborn import StubbornPoint, StubbornStation
-from rig.system import embedded_system, system, until
+from rig.system import each_checkpoint, embedded_system, system, until
 from wattledger import pipeline
 from wattledger.db.places import settle
 
 _SOURCE = Path(wattledger.__file__).parent
-
-
-async def test_an_undisturbed_day_adds_up(dsn: str) -> None:
-    async with system(dsn) as running:
-        await play(running)
-        assert (await running.report())["sessions"]["refused"] == 1
-        await assert_adds_up(running)
 
 
 # By these the day does not come. Those of the display, of stations and of what a charge point is
@@ -51,14 +45,13 @@ PROXIED = (
 )  # fmt: skip
 
 
+# Nor by these: on a day of payments it does (test_kill_payments).
+PAYING = paying.IN_ORDER
+
+
 def _of_the_day(checkpoint: str) -> bool:
-    return not checkpoint.startswith(tuple(f"{step}." for step in (*ANOTHER_DAY, *PROXIED)))
-
-
-def _each(steps: Iterable[str]) -> list[str]:
-    """The checkpoints of steps and effects, in turn."""
-    every = pipeline.checkpoints()
-    return [name for step in steps for name in every if name.startswith(f"{step}.")]
+    elsewhere = (*ANOTHER_DAY, *PROXIED, *PAYING)
+    return not checkpoint.startswith(tuple(f"{step}." for step in elsewhere))
 
 
 # The steps and effects of the day in the order in which it first comes by them. A day is killed at
@@ -73,12 +66,12 @@ _DAYS = 3
 
 
 def test_the_day_is_killed_at_each_of_its_checkpoints() -> None:
-    assert set(_each(IN_ORDER)) == {c for c in pipeline.checkpoints() if _of_the_day(c)}
+    assert set(each_checkpoint(IN_ORDER)) == {c for c in pipeline.checkpoints() if _of_the_day(c)}
 
 
 @pytest.mark.parametrize("day", range(_DAYS))
 async def test_killed_again_and_again(dsn: str, day: int) -> None:
-    kills = _each(IN_ORDER[day::_DAYS])
+    kills = each_checkpoint(IN_ORDER[day::_DAYS])
     async with system(dsn, kill_at=kills) as running:
         await play(running)
         assert running.server.kill_at == [], "the day comes by all of these"  # type: ignore[attr-defined]
@@ -86,25 +79,25 @@ async def test_killed_again_and_again(dsn: str, day: int) -> None:
         await assert_adds_up(running)
 
 
-# The second charge, the capture, the reading that finds the payout: not only the first time.
-@pytest.mark.parametrize(
-    "checkpoint",
-    [
-        "bill.after_commit:2",
-        "stop.before_commit:3",
-        "held.after_commit:2",
-        "delivered.before_commit:4",
-        "effect.webhook.deliver.called:5",
+# The second bill, the third stop, the reading that finds the payout: not only the first time. Each
+# is counted from the start before it.
+LATER = (
+    (
+        "held.after_commit:2", "stop.before_commit:3", "bill.after_commit:2",
         "settle.before_commit:3",
-        "settle.after_commit:4",
-        "reconcile.after_commit:3",
-        "inbox.after_commit:5",
-    ],
-)
-async def test_killed_later(dsn: str, checkpoint: str) -> None:
-    async with system(dsn, kill_at=checkpoint) as running:
+    ),
+    (
+        "delivered.before_commit:4", "effect.webhook.deliver.called:3", "inbox.after_commit:2",
+        "reconcile.after_commit:2",
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kills", LATER)
+async def test_killed_later(dsn: str, kills: tuple[str, ...]) -> None:
+    async with system(dsn, kill_at=kills) as running:
         await play(running)
-        assert running.deaths == [-signal.SIGKILL]
+        assert running.deaths == [-signal.SIGKILL] * len(kills)
         await assert_adds_up(running)
 
 
@@ -121,7 +114,7 @@ def test_every_transaction_of_a_step_has_its_checkpoints() -> None:
 
 async def test_killed_again_and_again_on_another_day(dsn: str) -> None:
     """At each checkpoint in turn: what was lost is done after the next start, up to the next."""
-    kills = _each(ANOTHER_DAY)
+    kills = each_checkpoint(ANOTHER_DAY)
 
     def shown(body: Body) -> None:
         body["policies"]["meter_interval_s"] = 900
@@ -229,7 +222,7 @@ async def test_killed_again_and_again_behind_the_proxy(dsn: str) -> None:
     def proxied(body: Body) -> None:
         body["site"][0]["proxy"] = {"url": f"ws://127.0.0.1:{cpms.port}/{{charge_point_id}}"}
 
-    kills = _each(PROXIED)
+    kills = each_checkpoint(PROXIED)
     assert len(kills) == 2 * len(PROXIED)
     async with system(dsn, kill_at=kills, change=proxied) as running:
         cpms.refuses = lambda: len(running.deaths) + (running.server.died is not None) < 2

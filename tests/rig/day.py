@@ -45,6 +45,7 @@ MONEY = {
     "debt": 33,
     "pending": 0,
     "refund_due": 0,
+    "topups": 0,
     "fees": 50,
     "refunds": 0,
     "disputes_net": 0,
@@ -145,7 +146,8 @@ def assert_identities(found: dict[str, Any]) -> None:
     assert energy["delivered"] == energy["billed"] + left
     ways = ("captured", "invoiced", "external", "wallet", "roaming", "waived", "debt", "pending")
     assert money["charged"] == sum(money[way] for way in ways) - money["refund_due"]
-    kept = money["captured"] - money["refunds"] - money["disputes_net"] - money["fees"]
+    taken = money["captured"] + money["topups"]
+    kept = taken - money["refunds"] - money["disputes_net"] - money["fees"]
     assert kept == money["paid_out"] + money["in_transit"]
 
 
@@ -156,6 +158,7 @@ async def assert_processor(system: System) -> None:
         "usd": {
             "captured_minor": MONEY["captured"],
             "refunded_minor": 0,
+            "disputed_minor": 0,
             "fees_minor": MONEY["fees"],
             "paid_out_minor": MONEY["paid_out"],
         }

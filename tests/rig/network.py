@@ -21,6 +21,7 @@ SECRETS = {
     "RIG_BOOKS": "whsec_" + base64.b64encode(b"the-books-of-the-rig-keep-it").decode(),
     "RIG_API_KEY": API_KEY,
     "RIG_READ_KEY": READ_KEY,
+    "RIG_SECOND_KEY": "key-of-a-second-person",
 }
 ENTITY, PROCESSOR, TARGET, SITE = "acme", "stripe", "books", "yard"
 CARD, DECLINED, FLEET, BLOCKED = "CARD-1", "DECLINED-1", "FLEET-1", "BLOCKED-1"
@@ -62,6 +63,9 @@ def network(sandbox_url: str, database: Body, **server: Any) -> Body:
                 "webhook_secret_env": "RIG_STRIPE_WEBHOOK",
                 "base_url": sandbox_url,
                 "timeout_s": 1,
+                # The stand-in refuses nothing unless it is told to.
+                "rate_per_s": 1000,
+                "endpoint_rate_per_s": 1000,
                 "holds": [{"below_power_w": 50_000, "amount": "25.00"}, {"amount": "50.00"}],
             }
         ],

@@ -40,6 +40,11 @@ class _Protocol(ChargePoint):
         self.stops.append(transaction_id)
         return call_result.RemoteStopTransaction(status="Accepted")
 
+    @on("RemoteStartTransaction")
+    def on_remote_start(self, id_tag: str, **_: Any) -> call_result.RemoteStartTransaction:
+        self.point.remote_starts.append(id_tag)
+        return call_result.RemoteStartTransaction(status="Accepted")
+
     @on("ChangeConfiguration")
     def on_change(self, key: str, value: str) -> call_result.ChangeConfiguration:
         self.point.settings[key] = value
@@ -72,12 +77,13 @@ async def connect(
 
 class Point:
     """A charge point with one connector. ``remote_stops`` are the transactions it was told to
-    stop, ``settings`` what it was set to. Each method returns when the message was answered,
-    however often it had to be said."""
+    stop, ``remote_starts`` the tokens it was told to start, ``settings`` what it was set to. Each
+    method returns when the message was answered, however often it had to be said."""
 
     def __init__(self, point_id: str, server: Serving, insist: Insist) -> None:
         self.id = point_id
         self.remote_stops: list[int] = []
+        self.remote_starts: list[str] = []
         self.settings: dict[str, str] = {}
         self.cleared = 0
         self.said = 0

@@ -37,9 +37,30 @@ class Sandbox:
         """Where Stripe's events go from now on."""
         await self._post("/_sim/webhook", {"url": url})
 
+    async def stripe(self, path: str, **fields: str) -> dict[str, Any]:
+        """POST to Stripe's API, as somebody else than the server: an app, a browser."""
+        key = {"Authorization": f"Bearer {SECRETS['RIG_STRIPE_KEY']}"}
+        answer = await self._http.post(f"{self.url}/v1/{path}", headers=key, data=fields)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def all_of(self, path: str) -> list[dict[str, Any]]:
+        """All objects of a list of Stripe's, newest first."""
+        return list((await self._get(f"/v1/{path}?limit=100"))["data"])
+
     async def fail_payout(self, payout_id: str) -> None:
         """The bank sends a payout back."""
         await self._post(f"/_sim/payouts/{payout_id}/fail", {})
+
+    async def sim(self, path: str, **body: Any) -> dict[str, Any]:
+        """Make something happen outside of the API: ``dispute``, ``reader/{id}/present`` …"""
+        answer = await self._http.post(f"{self.url}/_sim/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def told(self) -> dict[str, Any]:
+        """What an account that takes it all in must come to."""
+        return dict(await self._get("/_sim/report"))
 
     async def state(self) -> dict[str, Any]:
         return dict(await self._get("/_sim/state"))
@@ -70,7 +91,7 @@ class Sandbox:
         assert answer.status_code == 200, answer.text
 
 
-class _Quiet(uvicorn.Server):
+class Quiet(uvicorn.Server):
     """Leaves the signals to pytest."""
 
     @contextlib.contextmanager
@@ -96,11 +117,13 @@ async def sandbox(now: datetime, port: int = 0, account: str = "sbx") -> AsyncIt
         app, http=DroppableProtocol, ws="none", lifespan="on", log_level="warning",
         access_log=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
-    server = _Quiet(config)
+    server = Quiet(config)
     task = asyncio.create_task(server.serve([listener]), name="sandbox")
     while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
         await asyncio.sleep(0.005)
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+    # A connection that was idle may be closed in the moment that it is used: none is kept.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(trust_env=False, timeout=30, limits=limits) as http:
         yield Sandbox(int(listener.getsockname()[1]), http)
     server.should_exit = True
     await task

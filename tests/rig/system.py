@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +20,12 @@ from rig.network import API_KEY, PROCESSOR, STARTS_AT, Body, network, write
 from rig.points import Lost, Point
 from rig.sandbox import Sandbox, sandbox
 from rig.server import ServerProcess, Serving, driven, serving_here
+from wattledger import pipeline
 from wattledger.clock import utc_text
 
 _PATIENCE_S = 60
 Change = Callable[[Body], None]
+Prepare = Callable[[Sandbox, Body], Awaitable[None]]
 
 
 class System:
@@ -116,6 +118,12 @@ class System:
             return await (await conn.execute(query.encode(), values)).fetchall()
 
 
+def each_checkpoint(steps: Iterable[str]) -> list[str]:
+    """The checkpoints of steps and effects, in turn."""
+    every = pipeline.checkpoints()
+    return [name for step in steps for name in every if name.startswith(f"{step}.")]
+
+
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
     """What ``condition`` gives, as soon as it is something; in machine time."""
     for _ in range(600):
@@ -129,21 +137,28 @@ def nothing_changed(_: Body) -> None:
     """The network as it is."""
 
 
+async def nothing_prepared(_: Sandbox, __: Body) -> None:
+    """The processor knows nobody."""
+
+
 @asynccontextmanager
 async def system(
     dsn: str,
     *,
     kill_at: str | Sequence[str] = (),
     change: Change = nothing_changed,
+    prepare: Prepare = nothing_prepared,
     process: bool = False,
 ) -> AsyncIterator[System]:
     """On a database of its own at ``dsn`` (``RIG_DSN`` is set to it by a fixture).
 
-    In this event loop, or, with ``process`` or ``kill_at``, as a process.
+    In this event loop, or, with ``process`` or ``kill_at``, as a process. ``prepare`` may change
+    the network by what it has the processor make first: customers, readers.
     """
     async with _around() as (folder, stripe, http):
         body = network(stripe.url, {"dsn_env": "RIG_DSN"})
         change(body)
+        await prepare(stripe, body)
         config = write(folder / "wattledger.toml", body)
         if not process and not kill_at:
             async with serving_here(config) as here:

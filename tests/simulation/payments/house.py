@@ -1,0 +1,207 @@
+"""The operator's process: it dies wherever a checkpoint is, and begins again with its database.
+
+What a process has in memory goes with it: the worker, the world, the connections to processors.
+Calls that were under way are cut off in the middle, as a kill would cut them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Protocol, TypeVar
+from weakref import WeakSet
+
+from wattledger.clock import DrivenClock
+from wattledger.config import parse, versions
+from wattledger.db import versions as store
+from wattledger.db.connect import Database, Pool
+from wattledger.db.effects import Effect
+from wattledger.db.roles import Role
+from wattledger.db.work import Work
+from wattledger.payments.model import Processor
+from wattledger.payments.stripe.client import StripeGate
+from wattledger.pipeline.settle import ensure_schedule
+from wattledger.pipeline.world import World
+from wattledger.worker import Conductor, Gate, Worker
+
+T = TypeVar("T")
+_PATIENCE_S = 60.0
+_of_the_house: ContextVar[bool] = ContextVar("of_the_house", default=False)
+
+
+class Crash(BaseException):
+    """The process died at a checkpoint. No error: nothing catches it on its way out."""
+
+
+class Deaths:
+    """Dies at checkpoints drawn from the seed, a few times at each of them at most."""
+
+    def __init__(self, rng: Random, chance: float) -> None:
+        self._rng = rng
+        self._chance = chance
+        self.at: dict[str, int] = {}
+        self.seen: set[str] = set()
+
+    def stop(self) -> None:
+        """It lives from now on."""
+        self._chance = 0.0
+
+    def checkpoint(self, name: str) -> None:
+        self.seen.add(name)
+        if self.at.get(name, 0) < 2 and self._rng.random() < self._chance:
+            self.at[name] = self.at.get(name, 0) + 1
+            raise Crash(name)
+
+
+class Street(Protocol):
+    """The charge points, as far as commands go."""
+
+    def lanes(self) -> list[str]: ...
+
+    async def call(self, effect: Effect) -> Any: ...
+
+    async def resolve(self, effect: Effect) -> Any: ...
+
+
+class _Ways:
+    """Every way out of the house."""
+
+    def __init__(self, world: World, street: Street, secrets: dict[str, str]) -> None:
+        self._world = world
+        self._street = street
+        self._secrets = secrets
+        self._accounts: dict[str, StripeGate] = {}
+
+    def lanes(self) -> list[str]:
+        return self._street.lanes()
+
+    async def gate(self, effect: Effect) -> Gate | None:
+        if effect.kind.startswith("ocpp."):
+            return self._street
+        if not effect.kind.startswith("stripe."):
+            return None
+        name = str(effect.request["processor_id"])
+        if name not in self._accounts:
+            snapshot = await self._world.snapshot(self._world.now)
+            processor = snapshot.get("processor", name, Processor)
+            assert processor is not None
+            self._accounts[name] = StripeGate(processor, self._secrets.__getitem__)
+        return self._accounts[name]
+
+
+class House:
+    """Database, clock and configuration stay; the rest is made anew after each death."""
+
+    world: World
+
+    def __init__(
+        self,
+        pool: Pool,
+        database: Database,
+        clock: DrivenClock,
+        deaths: Deaths,
+        street: Street,
+        follow: Callable[[datetime], Awaitable[int]],
+        secrets: dict[str, str],
+    ) -> None:
+        self.pool = pool
+        self.clock = clock
+        self.deaths = deaths
+        self.died = 0
+        self._database = database
+        self._street = street
+        self._follow = follow
+        self._secrets = secrets
+        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._worker: Worker | None = None
+        asyncio.get_running_loop().set_task_factory(self._make_task)
+
+    async def opened(self, config: dict[str, Any]) -> None:
+        """The configuration in force, and a first process."""
+        work = Work(self.pool, self.clock)
+        async with work.transaction("apply") as tx:
+            valid_from = self.clock.now() - timedelta(days=1)
+            await store.apply(tx.conn, versions(parse(config)), valid_from)
+        await self._begin()
+
+    async def close(self) -> None:
+        await self._end()
+        asyncio.get_running_loop().set_task_factory(None)
+
+    async def do(self, action: Callable[[World], Awaitable[T]]) -> T:
+        """Until it is answered: whoever asked asks again after a death."""
+        while True:
+            try:
+                return await self._inside(lambda: action(self.world))
+            except Crash:
+                await self._die()
+
+    async def move(self, to: datetime) -> None:
+        """Business time goes on, and all that falls due on the way is done."""
+        while True:
+            try:
+                await self._inside(lambda: self._conductor.move(to))
+            except Crash:
+                await self._die()
+            else:
+                return
+
+    async def next_due(self) -> datetime | None:
+        """When the house has something to do next."""
+        assert self._worker is not None
+        return (await self._worker.agenda()).next_due_at
+
+    async def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        async with self.pool.connection() as conn:
+            return await (await conn.execute(query.encode(), values)).fetchall()
+
+    async def _inside(self, action: Callable[[], Awaitable[T]]) -> T:
+        async def run() -> T:
+            _of_the_house.set(True)
+            return await action()
+
+        return await asyncio.create_task(run())
+
+    def _make_task(self, loop: Any, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **more)
+        if _of_the_house.get():
+            self._tasks.add(task)
+        return task
+
+    async def _begin(self) -> None:
+        self.world = World(Work(self.pool, self.clock, self.deaths.checkpoint))
+        await self.world.refresh()
+        ways = _Ways(self.world, self._street, self._secrets)
+        connect = lambda: self._database.connect(Role.APP)  # noqa: E731
+        self._worker = Worker(self.world, ways, connect, self.deaths.checkpoint)
+        await self._worker.begin()
+        self._conductor = Conductor(
+            self._worker, self._advance, self.clock.now, self._follow, _PATIENCE_S
+        )
+        while True:
+            try:
+                await self._inside(lambda: ensure_schedule(self.world))
+            except Crash:
+                self.died += 1
+            else:
+                return
+
+    async def _advance(self, to: datetime) -> None:
+        self.clock.advance(to)
+
+    async def _die(self) -> None:
+        self.died += 1
+        await self._end()
+        await self._begin()
+
+    async def _end(self) -> None:
+        left = [task for task in self._tasks if not task.done()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        self._tasks.clear()
+        if self._worker is not None:
+            await self._worker.end()
