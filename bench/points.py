@@ -327,15 +327,20 @@ async def _telling(
     return {"per_s": len(took) / (time.perf_counter() - began), "wrong": wrong, **latency(took)}
 
 
-async def stopping(points: list[Point], rate: int) -> dict[str, Any]:
-    """A StopTransaction on each, so many a second; how long its answer takes."""
+async def stopping(
+    points: list[Point], rate: int, meter_stop: int = 10, wait_s: int = 0
+) -> dict[str, Any]:
+    """A StopTransaction on each, so many a second; how long its answer takes. Between the starts
+    and the stops ``wait_s`` for what follows a start."""
     transactions = await start(points)
+    await asyncio.sleep(wait_s)
     took: list[float] = []
     wrong = 0
 
     async def one(point: Point) -> None:
         nonlocal wrong
-        body = {"transactionId": transactions[point.id], "meterStop": 10, "timestamp": stamp()}
+        body = {"transactionId": transactions[point.id], "meterStop": meter_stop,
+                "timestamp": stamp()}  # fmt: skip
         answer = await point.ask(json.dumps([2, "x", "StopTransaction", body]).encode())
         took.append(time.perf_counter() - point.sent_at)
         wrong += not answer.startswith(b"[3,")

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import gateway
+import payments
 from wattledger import config
 from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database, Pool
@@ -178,7 +179,8 @@ async def main() -> int:
         finally:
             database.close()
     records = _records()
-    _show(results, records, await gateway.measure(), _machine())
+    edge, money = await gateway.measure(), await payments.measure()
+    _show(results, records, edge, money, _machine())
     return 0
 
 
@@ -239,6 +241,7 @@ def _show(
     results: dict[str, list[tuple[float, float]]],
     records: dict[str, Any],
     edge: dict[str, Any],
+    money: dict[str, Any],
     machine: dict[str, str],
 ) -> None:
     rows = {}
@@ -252,7 +255,8 @@ def _show(
             "ratio_max": round(ratios[-1], 3),
         }
     if "--json" in sys.argv:
-        print(json.dumps({"machine": machine, **rows, "cdr": records, "gateway": edge}))
+        found = {"machine": machine, **rows, "cdr": records, "gateway": edge, "payments": money}
+        print(json.dumps(found))
         return
     console = Console()
     table = Table("Bench", "ours /s", "floor /s", "ours : floor", "spread", box=None)
@@ -263,6 +267,7 @@ def _show(
     console.print(table)
     _show_records(console, records)
     gateway.show(console, edge)
+    payments.show(console, money)
     console.print("\n" + ", ".join(f"{name} {value}" for name, value in machine.items()))
 
 
