@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && echo $$p && break; done)
-WORKERS ?= 2
+# More than there are cores: much of the time the tests wait, for servers and for disks.
+WORKERS ?= 4
 SESSIONS ?= 260
 
 .PHONY: help demo test check bench lock clean
@@ -20,10 +21,11 @@ help:
 demo: $(VENV)/.runtime
 	@$(BIN)/wattledger demo --sessions $(SESSIONS) --stay
 
-# By file, because some files tell one story in the order of its time.
+# By file, because some files tell one story in the order of its time; the long ones first
+# (tests/conftest.py), so that none of them is left for the end.
 # The browser tests install Debian's Chromium themselves where they can, and say so where not.
 test: check
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

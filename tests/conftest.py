@@ -21,7 +21,20 @@ from wattledger.db.roles import Role
 from wattledger.db.work import Work
 
 _TEMPLATE = "migrated_template"
+# What starts processes, or plays whole days: begun first, it is not waited for at the end.
+_LONG = ("simulation", "faults", "scenarios", "demo", "browser", "gateway")
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, each folder in its own order."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(here).parts[0]
+        return _LONG.index(folder) if folder in _LONG else len(_LONG)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

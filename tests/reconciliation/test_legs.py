@@ -67,7 +67,8 @@ def test_a_cent_is_a_break_with_its_amount_and_both_sides() -> None:
         Break(
             leg="processor", code="amount.capture_mismatch", entity_id="north", item_id="i",
             cause="Payment of session ses_1: captured $4.40, processor $4.39",
-            proposal="Refund or write off the difference", currency="USD", amount_minor=-1,
+            proposal="Give back what is too much, or find what is missing", currency="USD",
+            amount_minor=-1,
         )
     ]  # fmt: skip
 

@@ -143,6 +143,9 @@ async def test_from_the_plug_to_the_bank(dsn: str) -> None:
             "processor": 1,
             "payout": 1,
             "external": 0,
+            "refunds": 0,
+            "disputes": 0,
+            "holds": 0,
             "books": 1,
         }
         types = [m["type"] for m in await running.sandbox.messages()]
