@@ -4,27 +4,16 @@ taken back that never came. A test is named after its attack; it passes when tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import errors
 
 import handmade as hand
 from handmade import Conn
 from wattledger.contract import Route
-from wattledger.db.connect import Database
-from wattledger.db.roles import Role
 
 REFUSED = errors.RestrictViolation
-
-
-@pytest.fixture
-def app(database: Database) -> Iterator[Conn]:
-    """The application's own connection, in autocommit."""
-    with psycopg.connect(database.conninfo(Role.APP), autocommit=True) as conn:
-        yield conn
 
 
 def _tries(conn: Conn, *attacks: str, said: str, error: type[Exception] = REFUSED) -> None:

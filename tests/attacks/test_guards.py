@@ -6,35 +6,17 @@ grant given by mistake opens nothing. A test is named after its attack; it passe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import errors
 
 import handmade as hand
 from handmade import Conn
 from wattledger.contract import Route
-from wattledger.db.connect import Database
-from wattledger.db.roles import Role
 
 REFUSED = errors.RestrictViolation
-
-
-@pytest.fixture
-def app(database: Database) -> Iterator[Conn]:
-    """The application's own connection, in autocommit."""
-    with psycopg.connect(database.conninfo(Role.APP), autocommit=True) as conn:
-        yield conn
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Conn]:
-    """The owner's, which has every privilege."""
-    with psycopg.connect(database.conninfo(Role.OWNER), autocommit=True) as conn:
-        yield conn
 
 
 def _rewrite(app: Conn, owner: Conn, table: str, change: str, said: str) -> None:

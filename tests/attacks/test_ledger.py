@@ -26,13 +26,6 @@ APPEND_ONLY = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def app(database: Database) -> Iterator[Conn]:
-    """The application's own connection, in autocommit: each transaction is written out."""
-    with psycopg.connect(database.conninfo(Role.APP), autocommit=True) as conn:
-        yield conn
-
-
 @pytest.fixture(scope="module")
 def attacked(server: EmbeddedServer, template: str) -> Iterator[Database]:
     """One database for all attacks on ``books``: they leave it as it was, or the test fails."""

@@ -5,7 +5,6 @@ A session of 4.40, by card, that nobody has paid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -23,20 +22,6 @@ _PAYMENT = (
     "INSERT INTO payment (id, entity_id, processor_id, currency, hold_minor, state, captured_minor)"
     " VALUES ('pay_1', 'north', 'stripe', 'USD', 2500, %(state)s, %(captured)s)"
 )
-
-
-@pytest.fixture
-def app(database: Database) -> Iterator[Conn]:
-    """The application's own connection."""
-    with psycopg.connect(database.conninfo(Role.APP), autocommit=True) as conn:
-        yield conn
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Conn]:
-    """The owner's, which has every privilege."""
-    with psycopg.connect(database.conninfo(Role.OWNER), autocommit=True) as conn:
-        yield conn
 
 
 def _owed(conn: Conn, state: str = "debt") -> None:

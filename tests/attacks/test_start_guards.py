@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import errors
 
 import handmade as hand
 from handmade import Conn
 from wattledger.contract import Route
-from wattledger.db.connect import Database
-from wattledger.db.roles import Role
 
 REFUSED = errors.RestrictViolation
-
-
-@pytest.fixture
-def app(database: Database) -> Iterator[Conn]:
-    """The application's own connection, in autocommit."""
-    with psycopg.connect(database.conninfo(Role.APP), autocommit=True) as conn:
-        yield conn
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Conn]:
-    """The owner's, which has every privilege."""
-    with psycopg.connect(database.conninfo(Role.OWNER), autocommit=True) as conn:
-        yield conn
 
 
 def _payment(conn: Conn, key: str = "pay_1", entity: str = "north") -> None:

@@ -4,28 +4,17 @@ test is named after its attack; it passes when that fails.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import errors
 
 import handmade as hand
 from handmade import NOW, Conn
 from wattledger.contract import Route
-from wattledger.db.connect import Database
-from wattledger.db.roles import Role
 
 REFUSED = errors.RestrictViolation
 MATCH = "UPDATE terminal_payment SET state = 'matched', session_id = '{}' WHERE id = '{}'"
-
-
-@pytest.fixture
-def app(database: Database) -> Iterator[Conn]:
-    """The application's own connection, in autocommit."""
-    with psycopg.connect(database.conninfo(Role.APP), autocommit=True) as conn:
-        yield conn
 
 
 def _tries(conn: Conn, *attacks: str, said: str, error: type[Exception] = REFUSED) -> None:

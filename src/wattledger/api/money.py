@@ -174,15 +174,7 @@ async def get_refund(request: Request) -> Response:
 
 async def get_disputes(request: Request) -> Response:
     """``?entity=&closed=true&after=&limit=``"""
-    state = _may(request, READ)
-    limit = query.limit(request)
-    async with state.reader.connection() as conn:
-        found = await money_view.disputes(
-            conn, entity=query.text(request, "entity"),
-            open_only=not query.flag(request, "closed"),
-            after=query.text(request, "after"), limit=limit,
-        )  # fmt: skip
-    return _list(found, limit)
+    return await _open(request, money_view.disputes)
 
 
 async def get_evidence(request: Request) -> Response:
@@ -195,10 +187,15 @@ async def get_evidence(request: Request) -> Response:
 async def get_warnings(request: Request) -> Response:
     """``?entity=&closed=true&after=&limit=``: early fraud warnings, each with the act that is
     proposed for it: ``refund`` while that helps, else null."""
+    return await _open(request, money_view.warnings)
+
+
+async def _open(request: Request, read: Callable[..., Awaitable[list[dict[str, Any]]]]) -> Response:
+    """Those that are not over, of an entity; ``closed``: all."""
     state = _may(request, READ)
     limit = query.limit(request)
     async with state.reader.connection() as conn:
-        found = await money_view.warnings(
+        found = await read(
             conn, entity=query.text(request, "entity"),
             open_only=not query.flag(request, "closed"),
             after=query.text(request, "after"), limit=limit,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wattledger.api.keys import Keys
+from wattledger.conductor import Conductor
 from wattledger.db.connect import Pool
 from wattledger.pipeline.world import World
-from wattledger.worker import Conductor
 
 
 @dataclass(frozen=True, slots=True)
