@@ -11,6 +11,7 @@ import pytest
 
 from sample_config import whole
 from wattledger.clock import DrivenClock
+from wattledger.conductor import keeping
 from wattledger.config import parse, versions
 from wattledger.db import effects
 from wattledger.db import versions as store
@@ -87,8 +88,9 @@ async def test_a_burst_after_a_quiet_time_does_not_wait_for_itself(
 
 
 async def test_books_that_hang_keep_no_card_waiting(
-    pool: Pool, database: Database, clock: DrivenClock
+    pool: Pool, database: Database, clock: DrivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("wattledger.worker.LEAVE_S", 0.01)  # nor whoever leaves
     seen: list[str] = []
     both = asyncio.Event()
 
@@ -134,6 +136,64 @@ async def test_books_that_hang_keep_no_card_waiting(
     await asyncio.gather(running, return_exceptions=True)
     await worker.end()
     assert sorted(seen) == ["alive", "p"], "served beside a hundred that hang"
+
+
+async def test_who_leaves_stores_what_was_under_way(
+    pool: Pool, database: Database, clock: DrivenClock
+) -> None:
+    called, answered = asyncio.Event(), asyncio.Event()
+
+    class Answering(Nobody):
+        async def gate(self, effect: Effect) -> Gate | None:
+            return self
+
+        async def call(self, effect: Effect) -> Outcome:
+            called.set()
+            await answered.wait()
+            return Done({"status": 200})
+
+        resolve = call
+
+    world = await _world(pool, clock)
+    async with world.work.transaction("test") as tx:
+        await effects.add(
+            tx.conn, kind="webhook.deliver", subject="t", lane="h", key="h", request={},
+            due_at=tx.now, caused_at=tx.now,
+        )  # fmt: skip
+    worker = _worker(world, database, Answering())
+    await worker.begin()
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await called.wait()
+        running.cancel()
+        await asyncio.sleep(0)  # it is told to leave while the call is under way
+        answered.set()
+        await asyncio.gather(running, return_exceptions=True)
+    await worker.end()
+    assert await _one(world, "SELECT state FROM effect") == {"state": "done"}
+
+
+async def test_nobody_is_claimed_for_without_kinds_or_lanes(
+    pool: Pool, database: Database, clock: DrivenClock
+) -> None:
+    world = await _world(pool, clock)
+    async with world.work.transaction("test") as tx:
+        for kind, lane in (("webhook.deliver", "h"), ("ocpp.remote_stop", "cp:1")):
+            await effects.add(
+                tx.conn, kind=kind, subject=lane, lane=lane, key=lane, request={}, due_at=tx.now,
+                caused_at=tx.now,
+            )  # fmt: skip
+
+    async def claimed(kinds: list[str], lanes: list[str]) -> list[str]:
+        async with world.work.transaction("test") as tx:
+            found = await effects.claim(
+                tx.conn, worker=1, now=tx.now, kinds=kinds, lanes=lanes, limit=9, lease_s=60
+            )
+        return [effect.lane for effect in found]
+
+    assert await claimed([], []) == []
+    assert await claimed([], ["cp:1", "cp:2"]) == ["cp:1"]
+    assert await claimed(["webhook.deliver"], ["cp:1"]) == ["h"]
 
 
 async def test_a_session_that_can_not_even_be_read_is_held_and_the_others_go_on(
@@ -204,3 +264,20 @@ async def test_a_worker_whose_lock_was_lost_takes_another(
     async with pool.connection() as conn:
         assert await effects.lives(conn, worker.number)
     await worker.end()
+
+
+async def test_a_driven_clock_moves_when_all_else_is_written_down(
+    pool: Pool, clock: DrivenClock
+) -> None:
+    seen: list[datetime] = []
+
+    async def settle() -> None:
+        seen.append(clock.now())
+
+    began = clock.now()
+    await keeping(clock, pool, settle)(began + timedelta(hours=1))
+    assert seen == [began]
+    assert clock.now() == began + timedelta(hours=1)
+    async with pool.connection() as conn:
+        kept = await (await conn.execute("SELECT now FROM driven_clock")).fetchone()
+    assert kept == {"now": clock.now()}, "a restart goes on from there"

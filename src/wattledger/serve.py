@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import httpx
-import msgspec
 import uvicorn
 from starlette.routing import Mount, Route
 
@@ -25,7 +24,8 @@ from wattledger.accounting.webhook import WebhookGate
 from wattledger.api.app import make_app
 from wattledger.api.keys import Keys
 from wattledger.api.state import State
-from wattledger.clock import Clock, DrivenClock, SystemClock, utc_text
+from wattledger.clock import Clock, DrivenClock, SystemClock
+from wattledger.conductor import Conductor, Followers, keeping, nothing
 from wattledger.config import Config, Server
 from wattledger.db.connect import Database, Pool
 from wattledger.db.effects import Effect
@@ -49,7 +49,7 @@ from wattledger.pipeline.world import World
 from wattledger.receipts.links import checked
 from wattledger.web import Live, page_routes
 from wattledger.web.driver import Driver
-from wattledger.worker import Conductor, Gate, Worker
+from wattledger.worker import Gate, Worker
 
 log = logging.getLogger(__name__)
 
@@ -197,8 +197,8 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         stack.push_async_callback(worker.end)
         conductor = None
         if isinstance(clock, DrivenClock):
-            follow = _Followers(config.server.clock_followers, http)
-            advance = _keeping(clock, app_pool)
+            follow = Followers(config.server.clock_followers, http)
+            advance = keeping(clock, app_pool, gateway.settle if gateway else nothing)
             conductor = Conductor(worker, advance, clock.now, follow.to)
         else:
             await stack.enter_async_context(_background(worker.run(), "worker"))
@@ -252,39 +252,6 @@ async def _clock(config: Config, options: Options, pool: Pool) -> Clock:
     if start is None:
         raise ConfigError('server.clock = "driven" needs --business-time at its first start')
     return DrivenClock(start)
-
-
-def _keeping(clock: DrivenClock, pool: Pool) -> Callable[[datetime], Awaitable[None]]:
-    """Moves the clock, and keeps it in the database for a restart."""
-
-    async def advance(to: datetime) -> None:
-        async with pool.connection() as conn:
-            await conn.execute("SET LOCAL synchronous_commit = off")
-            await conn.execute(
-                "INSERT INTO driven_clock (now) VALUES (%s)"
-                " ON CONFLICT (singleton) DO UPDATE SET now = EXCLUDED.now",
-                (to,),
-            )
-        clock.advance(to)
-
-    return advance
-
-
-class _Followers:
-    """Other processes whose clock goes with ours: told each time, answering what they did."""
-
-    def __init__(self, urls: tuple[str, ...], http: httpx.AsyncClient) -> None:
-        self._urls = urls
-        self._http = http
-
-    async def to(self, now: datetime) -> int:
-        """How much the followers did at ``now``: then there may be new work here."""
-        done = 0
-        for url in self._urls:
-            answer = await self._http.post(url, json={"now": utc_text(now)}, timeout=60)
-            answer.raise_for_status()
-            done += int(msgspec.json.decode(answer.content).get("delivered", 0))
-        return done
 
 
 async def _listen(database: Database, world: World, worker: Worker, *, plans: bool) -> None:

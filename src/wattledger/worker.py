@@ -15,7 +15,6 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any, Protocol
 
 import psycopg
@@ -41,6 +40,8 @@ LEASE_S = 60
 POLL_S = 1.0
 _NAP_S = 0.01
 _BILL_SLOTS = 6
+# What is under way when we are asked to leave has so long to store its outcome.
+LEAVE_S = 5
 
 
 class Gate(Protocol):
@@ -209,25 +210,37 @@ class Worker:
         bell = asyncio.Event()
         self._bells.append(bell)
         running: set[asyncio.Future[None]] = set()
-        while True:
-            bell.clear()
-            try:
-                taken = await desk.take(desk.slots - len(running))
-            except Exception:
-                # The database is away, or a bug: either way the work stays in its tables.
-                log.exception("nothing can be taken up; the next try is in %s s", POLL_S)
-                await asyncio.sleep(POLL_S)
-                continue
-            for work in taken:
-                future = asyncio.ensure_future(work)
-                future.add_done_callback(lambda _: bell.set())
-                running.add(future)
-            if not taken:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), POLL_S)
-            elif len(running) >= desk.slots:
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            running = {future for future in running if not future.done()}
+        try:
+            while True:
+                await self._serve(desk, bell, running)
+        finally:
+            if running:  # else each would find the database closed
+                _, late = await asyncio.wait(running, timeout=LEAVE_S)
+                for future in late:  # as if we had died: its claim runs out, and it is looked up
+                    future.cancel()
+
+    async def _serve(
+        self, desk: Desk, bell: asyncio.Event, running: set[asyncio.Future[None]]
+    ) -> None:
+        """One round at a desk; ``running`` is what is under way there."""
+        bell.clear()
+        try:
+            taken = await desk.take(desk.slots - len(running))
+        except Exception:
+            # The database is away, or a bug: either way the work stays in its tables.
+            log.exception("nothing can be taken up; the next try is in %s s", POLL_S)
+            await asyncio.sleep(POLL_S)
+            return
+        for work in taken:
+            future = asyncio.ensure_future(work)
+            future.add_done_callback(lambda _: bell.set())
+            running.add(future)
+        if not taken:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), POLL_S)
+        elif len(running) >= desk.slots:
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        running -= {future for future in running if future.done()}
 
     async def _watch(self) -> None:
         while True:
@@ -356,45 +369,3 @@ class CommandDesk(EffectDesk):
 
     def _lanes(self) -> list[str]:
         return self._worker.gates.lanes()
-
-
-class Conductor:
-    """Moves a driven clock: only when all that is due at one time is done does the next come."""
-
-    def __init__(
-        self,
-        worker: Worker,
-        advance: Callable[[datetime], Awaitable[None]],
-        now: Callable[[], datetime],
-        follow: Callable[[datetime], Awaitable[int]],
-        give_up_s: float = 60.0,
-    ) -> None:
-        self._worker = worker
-        self._advance = advance
-        self._now = now
-        self._follow = follow
-        self._give_up_s = give_up_s
-        self._lock = asyncio.Lock()
-
-    async def move(self, to: datetime) -> tuple[int, datetime | None]:
-        """To ``to``, stopping wherever something falls due; how much was done, what is next."""
-        total = 0
-        async with self._lock:
-            while True:
-                total += await self._settle_down()
-                following = (await self._worker.agenda()).next_due_at
-                now = self._now()
-                target = to if following is None else min(following, to)
-                if target <= now:
-                    return total, following
-                await self._advance(target)
-                await self._follow(target)
-
-    async def _settle_down(self) -> int:
-        """Ours and the followers' work, until neither has any."""
-        total = 0
-        while True:
-            done = await self._worker.drain(self._give_up_s)
-            total += done
-            if not done or not await self._follow(self._now()):
-                return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -151,3 +152,30 @@ async def test_presence_is_merged_while_it_can_not_be_written(
     await again.begin()
     await again.end()
     assert await state() == {**expected, "connected": False}
+
+
+async def test_a_flush_is_over_when_what_another_has_in_hand_is_written(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Business time that is driven goes on only then: what a later step sees of a charge point
+    must not depend on how fast the machine is."""
+    here = Presence(pool, "a:1")
+    here.came("CP-1", "ocpp1.6", NOW)
+    write, go_on = presence._write, asyncio.Event()
+
+    async def slow(*of: Any) -> None:
+        await go_on.wait()
+        await write(*of)
+
+    monkeypatch.setattr(presence, "_write", slow)
+    first = asyncio.create_task(here.flush())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(here.flush())
+    await asyncio.sleep(0.01)
+    assert not second.done()
+    go_on.set()
+    await second
+    assert first.done()
+    async with pool.connection() as conn:
+        cursor = await conn.execute("SELECT connected FROM charge_point_state")
+        assert await cursor.fetchall() == [{"connected": True}]

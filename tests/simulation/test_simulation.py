@@ -21,6 +21,7 @@ from simulation.network import Network, visits
 from simulation.stations import POWER_W, Visit
 from wattledger.api.report import report
 from wattledger.clock import DrivenClock
+from wattledger.conductor import Conductor
 from wattledger.config import parse, versions
 from wattledger.db import versions as store
 from wattledger.db.connect import Database, Pool
@@ -28,7 +29,7 @@ from wattledger.db.roles import Role
 from wattledger.db.work import Work, no_checkpoint
 from wattledger.gateway.connection import Peer
 from wattledger.pipeline.world import World
-from wattledger.worker import Conductor, Worker
+from wattledger.worker import Worker
 
 BEGIN = datetime(2026, 11, 2, 6, tzinfo=UTC)
 STATIONS, VISITS = 6, 3

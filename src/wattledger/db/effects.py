@@ -107,11 +107,13 @@ async def add(
     return cursor.rowcount == 1
 
 
+# Of these kinds, or of these lanes. An index serves either, and none serves both at once.
+_OF_KINDS, _OF_LANES = "e.kind = ANY(%(kinds)s)", "e.lane = ANY(%(lanes)s)"
 _DUE_HEADS = """
     SELECT e.id, e.state FROM effect e
     WHERE e.state IN ('pending', 'unknown') AND e.due_at <= %(now)s
       AND (e.not_before IS NULL OR e.not_before <= clock_timestamp())
-      AND (e.kind = ANY(%(kinds)s) OR e.lane = ANY(%(lanes)s))
+      AND {mine}
       AND NOT e.subject = ANY(%(busy)s)
       AND NOT EXISTS (SELECT FROM effect p WHERE p.lane = e.lane AND p.lane_seq < e.lane_seq
                       AND p.state NOT IN ('done', 'rejected'))
@@ -133,8 +135,12 @@ async def claim(
     """Claim due heads of lanes: of these kinds, or in these lanes (a gateway's connections).
 
     ``busy``: subjects that have all the hands they may have."""
+    asked = [_OF_KINDS] * bool(kinds) + [_OF_LANES] * bool(lanes)
+    if not asked:
+        return []
+    heads = _DUE_HEADS.format(mine=f"({' OR '.join(asked)})")
     cursor = await conn.execute(
-        f"WITH head AS ({_DUE_HEADS})"
+        f"WITH head AS ({heads})"
         " UPDATE effect e SET state = 'claimed', claimed_by = %(worker)s,"
         " claimed_until = clock_timestamp() + make_interval(secs => %(lease_s)s),"
         " claim_token = %(worker)s || ':' || e.id || ':' || (e.tries + 1), tries = e.tries + 1,"

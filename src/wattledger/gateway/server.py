@@ -132,6 +132,11 @@ class Gateway:
         if self._presence is not None:
             await self._presence.end()
 
+    async def settle(self) -> None:
+        """Who is connected is written down now."""
+        if self._presence is not None:
+            await self._presence.flush()
+
     def lanes(self) -> list[str]:
         """The lanes of the charge points that are connected here, and not another's to command."""
         return [f"cp:{name}" for name, each in self._connections.items() if each.takes_commands]

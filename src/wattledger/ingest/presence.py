@@ -47,6 +47,7 @@ class Presence:
         self._notes: dict[str, Note] = {}
         self._task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self._flushing = asyncio.Lock()
 
     async def begin(self) -> None:
         """Whoever was connected when this gateway's process ended is not any more."""
@@ -100,17 +101,19 @@ class Presence:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is noted; what can't be written is kept for the next time."""
-        notes, self._notes = self._notes, {}
-        if not notes:
-            return
-        try:
-            async with self._pool.connection() as conn:
-                # Always in the same order: two gateways can't wait for each other.
-                await _write(conn, self._gateway, dict(sorted(notes.items())))
-        except Error as error:
-            log.warning("who is connected could not be stored: %s", error)
-            self._notes = _merged(notes, self._notes)
+        """Write what is noted, and what another flush has in hand; what can't be written is kept
+        for the next time."""
+        async with self._flushing:
+            notes, self._notes = self._notes, {}
+            if not notes:
+                return
+            try:
+                async with self._pool.connection() as conn:
+                    # Always in the same order: two gateways can't wait for each other.
+                    await _write(conn, self._gateway, dict(sorted(notes.items())))
+            except Error as error:
+                log.warning("who is connected could not be stored: %s", error)
+                self._notes = _merged(notes, self._notes)
 
 
 def _merged(older: dict[str, Note], newer: dict[str, Note]) -> dict[str, Note]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from wattledger.clock import DrivenClock
+from wattledger.conductor import Conductor
 from wattledger.config import parse, versions
 from wattledger.db import versions as store
 from wattledger.db.connect import Database, Pool
@@ -25,7 +26,7 @@ from wattledger.payments.model import Processor
 from wattledger.payments.stripe.client import StripeGate
 from wattledger.pipeline.settle import ensure_schedule
 from wattledger.pipeline.world import World
-from wattledger.worker import Conductor, Gate, Worker
+from wattledger.worker import Gate, Worker
 
 T = TypeVar("T")
 _PATIENCE_S = 60.0
