@@ -31,8 +31,8 @@ from wattledger.db.roles import Role
 from wattledger.db.work import Work
 from wattledger.ingest.journal import Journal, RawFrame
 from wattledger.installation import apply
-from wattledger.pipeline.bill import bill
-from wattledger.pipeline.imports import ReadingIn, SessionIn, take
+from wattledger.pipeline.billing.bill import bill
+from wattledger.pipeline.importing.imports import ReadingIn, SessionIn, take
 from wattledger.pipeline.world import World
 from wattledger.rating import Terms, price
 from wattledger.sessions import Activity, Change, Delivery, Reading

@@ -15,12 +15,13 @@ from wattledger.db.effects import Done, Effect, Outcome, Rejected
 from wattledger.db.work import Work
 from wattledger.payments import store as payments
 from wattledger.payments.starts_store import StartRequest
-from wattledger.pipeline import ask_start, holds, outcomes
-from wattledger.pipeline import start as sessions_start
-from wattledger.pipeline.ask_start import Asked, Wanted
+from wattledger.pipeline import outcomes
+from wattledger.pipeline.charging import start as sessions_start
+from wattledger.pipeline.charging.start import Started
 from wattledger.pipeline.handlers import Settled
 from wattledger.pipeline.kinds import TIMED
-from wattledger.pipeline.start import Started
+from wattledger.pipeline.starting import ask_start, holds
+from wattledger.pipeline.starting.ask_start import Asked, Wanted
 from wattledger.pipeline.world import World
 from wattledger.wire.ocpp import v16
 

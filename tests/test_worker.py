@@ -19,8 +19,8 @@ from wattledger.db.connect import Database, Pool
 from wattledger.db.effects import Done, Effect, Outcome, Unknown
 from wattledger.db.roles import Role
 from wattledger.db.work import Work, no_checkpoint
-from wattledger.pipeline.bill import bill
-from wattledger.pipeline.imports import ReadingIn, SessionIn, take
+from wattledger.pipeline.billing.bill import bill
+from wattledger.pipeline.importing.imports import ReadingIn, SessionIn, take
 from wattledger.pipeline.world import STALE_AFTER_S, World
 from wattledger.worker import Gate, Worker
 

@@ -43,8 +43,9 @@ from wattledger.payments.model import Processor
 from wattledger.payments.stripe.client import StripeGate, pacing_of
 from wattledger.payments.stripe.pacing import Pacing
 from wattledger.payments.terminal.vendor import vendor_gate
-from wattledger.pipeline import receipts_step, upkeep
+from wattledger.pipeline.billing import receipts_step
 from wattledger.pipeline.settle import ensure_schedule
+from wattledger.pipeline.stations import upkeep
 from wattledger.pipeline.world import World
 from wattledger.receipts.links import checked
 from wattledger.web import Live, page_routes

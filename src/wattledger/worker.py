@@ -25,11 +25,11 @@ from wattledger.db.effects import Done, Effect, NotSent, Outcome, Unknown
 from wattledger.db.work import Checkpoint
 from wattledger.errors import Conflict, ExternalFault
 from wattledger.pipeline import kinds, outcomes
-from wattledger.pipeline.adjust import adjust, adjust_failed
-from wattledger.pipeline.adjust import due as adjustments_due
 from wattledger.pipeline.agenda import Agenda, agenda
-from wattledger.pipeline.bill import bill, hold_failed
-from wattledger.pipeline.unheard import look_after, look_failed
+from wattledger.pipeline.billing.adjust import adjust, adjust_failed
+from wattledger.pipeline.billing.adjust import due as adjustments_due
+from wattledger.pipeline.billing.bill import bill, hold_failed
+from wattledger.pipeline.charging.unheard import look_after, look_failed
 from wattledger.pipeline.world import World
 from wattledger.sessions import lookup
 from wattledger.sessions import store as sessions

@@ -14,7 +14,7 @@ import pytest
 
 from wattledger.db.work import Work
 from wattledger.ids import content_digest
-from wattledger.pipeline.bill import bill
+from wattledger.pipeline.billing.bill import bill
 from wattledger.pipeline.world import World
 
 READER = {"Authorization": "Bearer reader"}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from wattledger.db.work import Work
 from wattledger.entitlements import Snapshot
 from wattledger.errors import BadInput
-from wattledger.pipeline.bill import bill
-from wattledger.pipeline.import_cdrs import session_of
+from wattledger.pipeline.billing.bill import bill
+from wattledger.pipeline.importing.import_cdrs import session_of
 from wattledger.pipeline.reconcile import reconcile
 from wattledger.pipeline.world import World
 from wattledger.wire.exact import dump

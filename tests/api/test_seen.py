@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from wattledger.db.work import Work
-from wattledger.pipeline.bill import bill
+from wattledger.pipeline.billing.bill import bill
 from wattledger.pipeline.world import World
 
 READER = {"Authorization": "Bearer reader"}

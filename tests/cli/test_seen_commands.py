@@ -18,8 +18,8 @@ from wattledger.db.connect import Database
 from wattledger.db.roles import Role
 from wattledger.db.work import Work
 from wattledger.ingest import anomalies
-from wattledger.pipeline.bill import bill
-from wattledger.pipeline.imports import ReadingIn, SessionIn, take
+from wattledger.pipeline.billing.bill import bill
+from wattledger.pipeline.importing.imports import ReadingIn, SessionIn, take
 from wattledger.pipeline.world import World
 
 START = datetime(2026, 11, 1, 10, tzinfo=UTC)

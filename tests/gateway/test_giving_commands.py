@@ -12,7 +12,7 @@ import pytest
 from wattledger.db.effects import Done, Effect, Outcome, Rejected, Unknown
 from wattledger.gateway import commands, settings, words
 from wattledger.gateway.words import NotSaid
-from wattledger.pipeline.commands import KINDS
+from wattledger.pipeline.stations.commands import KINDS
 from wattledger.wire.ocpp.frames import CallError, CallResult
 from wire import ocpp_schemas
 

@@ -35,7 +35,7 @@ from wattledger.db.work import Work, no_checkpoint
 from wattledger.gateway import v16
 from wattledger.gateway.server import Gateway
 from wattledger.ingest.journal import Journal
-from wattledger.pipeline.start import Started
+from wattledger.pipeline.charging.start import Started
 from wattledger.pipeline.world import World
 from wattledger.worker import Worker
 

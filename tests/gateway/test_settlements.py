@@ -29,8 +29,8 @@ from wattledger.db.work import Work
 from wattledger.gateway.server import Gateway
 from wattledger.ingest.journal import Journal
 from wattledger.pipeline import outcomes, timed
-from wattledger.pipeline.bill import bill
-from wattledger.pipeline.terminal_reports import notify_settlement
+from wattledger.pipeline.billing.bill import bill
+from wattledger.pipeline.terminals.terminal_reports import notify_settlement
 from wattledger.pipeline.world import World
 from wattledger.wire.ocpp import v21
 

@@ -22,10 +22,11 @@ from wattledger.db.effects import Done
 from wattledger.db.work import Work
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe.client import StripeGate
-from wattledger.pipeline import ask_start, outcomes
-from wattledger.pipeline.bill import bill
-from wattledger.pipeline.end import stop
-from wattledger.pipeline.start import start
+from wattledger.pipeline import outcomes
+from wattledger.pipeline.billing.bill import bill
+from wattledger.pipeline.charging.end import stop
+from wattledger.pipeline.charging.start import start
+from wattledger.pipeline.starting import ask_start
 from wattledger.pipeline.world import World
 from wattledger.wire.ocpp import v16
 

@@ -20,7 +20,8 @@ from wattledger.db import effects
 from wattledger.db import versions as config_store
 from wattledger.db.effects import Done, Outcome
 from wattledger.db.roles import Role
-from wattledger.pipeline import outcomes, refunds
+from wattledger.pipeline import outcomes
+from wattledger.pipeline.returning import refunds
 from wattledger.pipeline.settle import read_done
 from wattledger.rating import Charge, decode
 

@@ -13,11 +13,12 @@ from wattledger.db import versions as store
 from wattledger.db.effects import Done, Effect, Outcome
 from wattledger.db.work import Work
 from wattledger.payments.terminal import reports
-from wattledger.pipeline import outcomes, terminal_reports
-from wattledger.pipeline.bill import bill
-from wattledger.pipeline.end import stop
-from wattledger.pipeline.start import start
-from wattledger.pipeline.terminal_reports import Taken
+from wattledger.pipeline import outcomes
+from wattledger.pipeline.billing.bill import bill
+from wattledger.pipeline.charging.end import stop
+from wattledger.pipeline.charging.start import start
+from wattledger.pipeline.terminals import terminal_reports
+from wattledger.pipeline.terminals.terminal_reports import Taken
 from wattledger.pipeline.world import World
 from wattledger.wire.ocpp import v16
 

@@ -18,9 +18,9 @@ from wattledger.contract import Route
 from wattledger.db.connect import Database
 from wattledger.db.roles import Role
 from wattledger.errors import Conflict
-from wattledger.pipeline import debts
+from wattledger.pipeline.billing.resolve import Act, resolve
+from wattledger.pipeline.collecting import debts
 from wattledger.pipeline.reconcile import reconcile
-from wattledger.pipeline.resolve import Act, resolve
 from wattledger.pipeline.world import World
 from wattledger.reconciliation import store
 

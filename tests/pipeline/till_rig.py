@@ -21,7 +21,8 @@ from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
 from wattledger.ledger.proof import prove
 from wattledger.payments import store as payments
-from wattledger.pipeline import outcomes, parts
+from wattledger.pipeline import outcomes
+from wattledger.pipeline.collecting import parts
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
 

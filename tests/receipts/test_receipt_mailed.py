@@ -20,8 +20,9 @@ from wattledger.db.roles import Role
 from wattledger.db.work import Work
 from wattledger.entitlements import Snapshot
 from wattledger.errors import BadInput, Conflict, NotFound
-from wattledger.pipeline import outcomes, receipts_step
-from wattledger.pipeline.receipts_step import AGAIN_A_DAY_MAX, mail_again
+from wattledger.pipeline import outcomes
+from wattledger.pipeline.billing import receipts_step
+from wattledger.pipeline.billing.receipts_step import AGAIN_A_DAY_MAX, mail_again
 from wattledger.pipeline.world import World
 from wattledger.receipts.settings import ReceiptSettings
 from wattledger.sessions import store as sessions

@@ -18,7 +18,7 @@ from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database
 from wattledger.db.roles import Role
 from wattledger.db.work import Work
-from wattledger.pipeline.adjust import adjust
+from wattledger.pipeline.billing.adjust import adjust
 from wattledger.pipeline.world import World
 from wattledger.rating import Charge, Draw, Fee, Tax, Terms, price
 from wattledger.sessions.assemble import assemble

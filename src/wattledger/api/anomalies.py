@@ -16,8 +16,8 @@ from wattledger.api.state import State
 from wattledger.clock import utc_text
 from wattledger.errors import BadInput, Malformed, NotFound
 from wattledger.ingest import anomalies
-from wattledger.pipeline.decisions import Offers, offers
-from wattledger.pipeline.resolve import Act, resolve
+from wattledger.pipeline.billing.decisions import Offers, offers
+from wattledger.pipeline.billing.resolve import Act, resolve
 from wattledger.section import bad_input
 
 BODY_MAX_BYTES = 20_000

@@ -10,7 +10,7 @@ from wattledger.api.answers import json_answer
 from wattledger.api.body import read_body
 from wattledger.api.state import State
 from wattledger.errors import BadInput
-from wattledger.pipeline.quote import Question, quote
+from wattledger.pipeline.charging.quote import Question, quote
 from wattledger.sessions import sent
 from wattledger.sessions.finished import CONNECTOR_MAX
 from wattledger.sessions.session_file import time_of

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from wattledger.api.answers import json_answer, told
 from wattledger.api.state import State
 from wattledger.errors import BadInput, Conflict
-from wattledger.pipeline.imports import Item, take_all
+from wattledger.pipeline.importing.imports import Item, take_all
 from wattledger.sessions.finished import renamed
 
 BATCH_MAX = 1_000

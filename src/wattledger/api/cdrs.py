@@ -12,8 +12,8 @@ from wattledger.api.body import read_body
 from wattledger.api.idempotency import once
 from wattledger.api.state import State
 from wattledger.errors import BadInput
-from wattledger.pipeline import import_cdrs
-from wattledger.pipeline.imports import Item
+from wattledger.pipeline.importing import import_cdrs
+from wattledger.pipeline.importing.imports import Item
 from wattledger.wire.ocpi.cdrs import check_version, each_cdr, number_of
 
 BODY_MAX_BYTES = 16 * 1024 * 1024

@@ -19,7 +19,8 @@ from wattledger.clock import utc_text
 from wattledger.errors import BadInput, NotFound
 from wattledger.payments import starts_store
 from wattledger.payments.starts_store import StartRequest
-from wattledger.pipeline import commands, remote_start
+from wattledger.pipeline.charging import remote_start
+from wattledger.pipeline.stations import commands
 from wattledger.section import Section, bad_input
 from wattledger.sessions.finished import CONNECTOR_MAX
 from wattledger.wire.numbers import decode_json

@@ -20,7 +20,7 @@ from wattledger.ingest import inbox
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe import amounts
 from wattledger.payments.stripe.objects import plain
-from wattledger.pipeline.hints import MADE, is_news, plan_fetch
+from wattledger.pipeline.collecting.hints import MADE, is_news, plan_fetch
 from wattledger.pipeline.settle import HINTED, plan_read
 from wattledger.wire.numbers import decode_json
 

@@ -21,8 +21,10 @@ from wattledger.api.idempotency import once
 from wattledger.api.state import State
 from wattledger.errors import BadInput, Malformed
 from wattledger.payments import blocks
-from wattledger.pipeline import disputes, money_desk, money_view, refunds, wallets
-from wattledger.pipeline.money_desk import Asked
+from wattledger.pipeline.collecting import wallets
+from wattledger.pipeline.deciding import money_desk, money_view
+from wattledger.pipeline.deciding.money_desk import Asked
+from wattledger.pipeline.returning import disputes, refunds
 from wattledger.section import Section, bad_input
 
 BODY_MAX_BYTES = 64 * 1024

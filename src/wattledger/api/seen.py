@@ -18,7 +18,7 @@ from wattledger.errors import BadInput, NotFound
 from wattledger.ingest import anomalies
 from wattledger.ingest.anomalies import Anomaly
 from wattledger.ingest.codes import describe
-from wattledger.pipeline import notices
+from wattledger.pipeline.display import notices
 
 Conn = AsyncConnection[dict[str, Any]]
 STATES = ("open", "ended", "billed", "free", "held", "adjusted")

@@ -10,7 +10,7 @@ from wattledger.api.body import read_body
 from wattledger.api.idempotency import once
 from wattledger.api.state import State
 from wattledger.errors import BadInput
-from wattledger.pipeline.imports import Item
+from wattledger.pipeline.importing.imports import Item
 from wattledger.sessions import sent
 from wattledger.wire import exact
 

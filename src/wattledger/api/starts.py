@@ -26,8 +26,9 @@ from wattledger.errors import BadInput, NotFound
 from wattledger.payments import starts_store
 from wattledger.payments.starts_store import StartRequest
 from wattledger.payments.stripe.secret import client_secret, publishable
-from wattledger.pipeline import ask_start, readers, start_view, starts
-from wattledger.pipeline.ask_start import Wanted
+from wattledger.pipeline.starting import ask_start, start_view, starts
+from wattledger.pipeline.starting.ask_start import Wanted
+from wattledger.pipeline.terminals import readers
 from wattledger.section import Section, bad_input
 from wattledger.sessions.finished import CONNECTOR_MAX
 from wattledger.wire.numbers import decode_json

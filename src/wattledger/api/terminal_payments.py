@@ -14,7 +14,7 @@ from wattledger.entitlements.terminals import TerminalVendor
 from wattledger.errors import BadInput, Conflict
 from wattledger.payments.terminal import reports
 from wattledger.payments.terminal.signing import verify
-from wattledger.pipeline import terminal_reports
+from wattledger.pipeline.terminals import terminal_reports
 from wattledger.wire import exact
 
 BODY_MAX_BYTES = 1024 * 1024

@@ -9,8 +9,8 @@ from typing import Any
 
 from wattledger.cli.seen import user, working
 from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
-from wattledger.pipeline import money_desk
-from wattledger.pipeline.money_desk import Asked
+from wattledger.pipeline.deciding import money_desk
+from wattledger.pipeline.deciding.money_desk import Asked
 from wattledger.pipeline.world import World
 
 _LISTS = {"payment": "--state parked", "debt": "--debts", "suspense": "--suspense",

@@ -11,7 +11,7 @@ import msgspec
 from wattledger.cli.files import read_file, shown
 from wattledger.errors import BadInput
 from wattledger.ids import derive
-from wattledger.pipeline.imports import Item
+from wattledger.pipeline.importing.imports import Item
 from wattledger.sessions import sent
 from wattledger.wire import exact
 from wattledger.wire.mapped import Mapper, Row, walk

@@ -30,9 +30,9 @@ from wattledger.db.roles import Role
 from wattledger.db.work import Work
 from wattledger.entitlements import Directory, Snapshot
 from wattledger.errors import BadInput, Conflict
-from wattledger.pipeline import import_cdrs
-from wattledger.pipeline.import_preview import Preview
-from wattledger.pipeline.imports import Item, Outcome, Snapshots, take_all
+from wattledger.pipeline.importing import import_cdrs
+from wattledger.pipeline.importing.import_preview import Preview
+from wattledger.pipeline.importing.imports import Item, Outcome, Snapshots, take_all
 from wattledger.pipeline.world import World
 from wattledger.section import Activation
 from wattledger.sessions import sent

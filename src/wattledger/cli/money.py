@@ -17,8 +17,8 @@ from wattledger.db.connect import Connection
 from wattledger.db.roles import Role
 from wattledger.errors import BadInput, NotFound
 from wattledger.payments import blocks
-from wattledger.pipeline import money_view
-from wattledger.pipeline.receipts_step import link_of
+from wattledger.pipeline.billing.receipts_step import link_of
+from wattledger.pipeline.deciding import money_view
 from wattledger.receipts import missing, store
 
 Rows = list[dict[str, Any]]

@@ -14,7 +14,7 @@ from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
 from wattledger.ids import content_digest
 from wattledger.money import format_minor, parse_minor
 from wattledger.payments.returns_store import Refund
-from wattledger.pipeline import refunds
+from wattledger.pipeline.returning import refunds
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
 

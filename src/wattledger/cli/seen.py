@@ -24,8 +24,8 @@ from wattledger.db.roles import Role
 from wattledger.db.work import Work
 from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.ingest import anomalies as store
-from wattledger.pipeline.decisions import offers
-from wattledger.pipeline.resolve import Act, Edge, Resolved, resolve
+from wattledger.pipeline.billing.decisions import offers
+from wattledger.pipeline.billing.resolve import Act, Edge, Resolved, resolve
 from wattledger.pipeline.world import World
 from wattledger.wire.numbers import parse_time
 

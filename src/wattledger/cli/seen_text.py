@@ -14,8 +14,8 @@ from wattledger.clock import utc_text
 from wattledger.energy import kwh_text
 from wattledger.ingest.codes import Severity
 from wattledger.money import format_minor
-from wattledger.pipeline.decisions import Offers
-from wattledger.pipeline.resolve import Resolved
+from wattledger.pipeline.billing.decisions import Offers
+from wattledger.pipeline.billing.resolve import Resolved
 
 _STYLES = {
     "billed": "green", "adjusted": "green", "free": "", "open": "cyan", "ended": "cyan",

@@ -17,7 +17,7 @@ from wattledger.db.work import Work
 from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.payments.terminal import files
 from wattledger.payments.terminal.files import Line, PaymentMap
-from wattledger.pipeline import terminal_reports
+from wattledger.pipeline.terminals import terminal_reports
 from wattledger.pipeline.world import World
 
 _FORMS = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}

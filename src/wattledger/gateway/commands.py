@@ -19,7 +19,8 @@ from wattledger.db.effects import Done, Effect, Outcome, Rejected, Unknown
 from wattledger.errors import BadInput
 from wattledger.gateway import settings
 from wattledger.gateway.words import NotSaid, Words, say
-from wattledger.pipeline import local_list, remote_start
+from wattledger.pipeline.charging import remote_start
+from wattledger.pipeline.stations import local_list
 from wattledger.wire.ocpp import v2, v2_sent
 from wattledger.wire.ocpp.frames import CallError
 

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from wattledger.contract import Decision
-from wattledger.pipeline import shown_16, station_tariffs
+from wattledger.pipeline.display import shown_16, station_tariffs
 from wattledger.pipeline.world import World
 
 log = logging.getLogger(__name__)

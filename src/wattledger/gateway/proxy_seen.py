@@ -22,9 +22,9 @@ from wattledger.gateway.protocol import Handler, Protocol
 from wattledger.gateway.proxy_names import Names, ref_of
 from wattledger.ingest.journal import Journal
 from wattledger.pipeline import proxied
-from wattledger.pipeline.authorize import authorize, payer_of
-from wattledger.pipeline.events import take as event_step
-from wattledger.pipeline.running import booted as boot_step
+from wattledger.pipeline.charging.authorize import authorize, payer_of
+from wattledger.pipeline.charging.events import take as event_step
+from wattledger.pipeline.charging.running import booted as boot_step
 from wattledger.pipeline.world import World
 from wattledger.wire.ocpp import patch, v2_sent
 from wattledger.wire.ocpp import v2 as v2_messages

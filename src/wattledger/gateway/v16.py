@@ -8,14 +8,14 @@ from wattledger.clock import utc_text
 from wattledger.contract import Reason
 from wattledger.gateway import prices
 from wattledger.gateway.protocol import Protocol
-from wattledger.pipeline.authorize import authorize as decide_now
-from wattledger.pipeline.departure import connector_unplugged as unplug_step
-from wattledger.pipeline.end import stop as stop_step
-from wattledger.pipeline.running import booted as boot_step
-from wattledger.pipeline.running import meter as meter_step
-from wattledger.pipeline.running import status as status_step
-from wattledger.pipeline.start import start as start_step
-from wattledger.pipeline.upkeep import booted as upkeep_step
+from wattledger.pipeline.charging.authorize import authorize as decide_now
+from wattledger.pipeline.charging.departure import connector_unplugged as unplug_step
+from wattledger.pipeline.charging.end import stop as stop_step
+from wattledger.pipeline.charging.running import booted as boot_step
+from wattledger.pipeline.charging.running import meter as meter_step
+from wattledger.pipeline.charging.running import status as status_step
+from wattledger.pipeline.charging.start import start as start_step
+from wattledger.pipeline.stations.upkeep import booted as upkeep_step
 from wattledger.wire.ocpp import answers, costmsg, v16
 
 if TYPE_CHECKING:

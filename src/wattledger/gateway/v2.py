@@ -11,12 +11,12 @@ from wattledger.clock import utc_text
 from wattledger.contract import Reason
 from wattledger.gateway import prices
 from wattledger.gateway.protocol import Handler, Protocol
-from wattledger.pipeline.authorize import authorize as decide_now
-from wattledger.pipeline.events import take as event_step
-from wattledger.pipeline.running import booted as boot_step
-from wattledger.pipeline.running import connector_status
-from wattledger.pipeline.terminal_reports import notify_settlement as settlement_step
-from wattledger.pipeline.upkeep import booted as upkeep_step
+from wattledger.pipeline.charging.authorize import authorize as decide_now
+from wattledger.pipeline.charging.events import take as event_step
+from wattledger.pipeline.charging.running import booted as boot_step
+from wattledger.pipeline.charging.running import connector_status
+from wattledger.pipeline.stations.upkeep import booted as upkeep_step
+from wattledger.pipeline.terminals.terminal_reports import notify_settlement as settlement_step
 from wattledger.wire.ocpp import answers, v2, v2_sent, v21
 
 if TYPE_CHECKING:

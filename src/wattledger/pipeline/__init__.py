@@ -3,6 +3,29 @@
 A session goes authorize -> start -> meter -> end -> bill -> collect; money comes back through
 settle -> reconcile. Only edges call these. A step names its checkpoints by its own name:
 ``<step>.before_commit`` and ``<step>.after_commit``, and a test kills the process at each.
+
+Along the path of the data:
+
+=============== ===================================================================
+``starting``    a start that is paid for first, until its session is there
+``charging``    a session from the decision to the moment it can be billed
+``importing``   sessions that another system hands over when they are finished
+``stations``    what charge points are told, and have to know
+``display``     what drivers are shown while they charge
+``billing``     from a billable session to its documents, and what changes them later
+``collecting``  how the parts of a charge get their money
+``terminals``   payments by card at a terminal, and their sessions
+``returning``   refunds and disputes
+``settle``      the processor's own lines move money in the ledger
+``tell``        signed webhooks to the books
+``reconcile``   whether all of it agrees
+``deciding``    what people see of money, and decide about it
+=============== ===================================================================
+
+Beside them what all steps share: ``world`` (the unit of work, the configuration in memory), and how
+an effect finds its way back: ``kinds`` (at which desk it is done), ``handlers`` and ``registry``
+(who takes its outcome in), ``outcomes`` (the step itself), ``timed`` and ``agenda`` (what was put
+off to a business time, and what is due), ``keys`` (answers to a request that comes again).
 """
 
 # Every step that opens a transaction. The kill tests are made from this list.

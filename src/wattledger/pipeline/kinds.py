@@ -6,7 +6,8 @@ waiting.
 
 from __future__ import annotations
 
-from wattledger.pipeline import shown_2, timed
+from wattledger.pipeline import timed
+from wattledger.pipeline.display import shown_2
 
 MONEY = [
     "stripe.hold",

@@ -12,10 +12,14 @@ from wattledger.db.effects import Done, Effect, NewAttempt, NotSent, Outcome, Re
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ingest import anomalies
-from wattledger.pipeline import commands, lapse, settle, shown_2, unheard
+from wattledger.pipeline import settle
+from wattledger.pipeline.charging import unheard
+from wattledger.pipeline.collecting import lapse
+from wattledger.pipeline.display import shown_2
 from wattledger.pipeline.handlers import Settled
 from wattledger.pipeline.reconcile import reconcile
 from wattledger.pipeline.registry import HANDLERS
+from wattledger.pipeline.stations import commands
 from wattledger.pipeline.world import World
 
 # The step that an outcome of each kind is.

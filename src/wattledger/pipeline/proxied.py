@@ -16,7 +16,14 @@ from wattledger.db.work import Transaction
 from wattledger.ids import derive
 from wattledger.ingest import anomalies, relay
 from wattledger.ingest.relay import Named, Waiting
-from wattledger.pipeline.start import Opening, Terms, hear_start, open_session, terms_at, which
+from wattledger.pipeline.charging.start import (
+    Opening,
+    Terms,
+    hear_start,
+    open_session,
+    terms_at,
+    which,
+)
 from wattledger.pipeline.world import World
 from wattledger.sessions import from_ocpp16
 from wattledger.sessions import store as sessions

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from wattledger.pipeline import (
-    ceiling,
-    collect,
-    debts,
-    disputes,
-    fetched,
-    holds,
-    lapse,
-    money_back,
-    orphans,
-    readers,
-    receipts_step,
-    starts,
-    terminals,
-    timed,
-)
+from wattledger.pipeline import timed
+from wattledger.pipeline.billing import receipts_step
+from wattledger.pipeline.collecting import ceiling, collect, debts, fetched, lapse
 from wattledger.pipeline.handlers import Handler, Settled
+from wattledger.pipeline.returning import disputes, money_back
+from wattledger.pipeline.starting import holds, orphans, starts
+from wattledger.pipeline.terminals import readers, terminals
 from wattledger.pipeline.timed import What
 
 WHATS: dict[str, What] = {

@@ -24,7 +24,9 @@ from wattledger.ledger.entries import Entry
 from wattledger.payments import returns_store
 from wattledger.payments.model import Processor
 from wattledger.payments.returns_store import PaymentRefund
-from wattledger.pipeline import disputes, hints, money_back, tell
+from wattledger.pipeline import tell
+from wattledger.pipeline.collecting import hints
+from wattledger.pipeline.returning import disputes, money_back
 from wattledger.pipeline.world import World
 
 # Read again what was read before, this far back: an item may appear late.

@@ -17,9 +17,9 @@ from wattledger.db.work import Work
 from wattledger.entitlements import Directory, Snapshot
 from wattledger.payments import blocks
 from wattledger.payments.blocks import Blocks
-from wattledger.pipeline.clocks import ClockWatch
-from wattledger.pipeline.commands import Told
+from wattledger.pipeline.charging.clocks import ClockWatch
 from wattledger.pipeline.gathered import Gathered
+from wattledger.pipeline.stations.commands import Told
 from wattledger.sessions import lookup
 from wattledger.sessions.at_once import KnownSessions
 from wattledger.tariffs import Tariff, read_tariff

@@ -22,8 +22,8 @@ from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.ingest import anomalies as store
 from wattledger.ingest.anomalies import Anomaly
 from wattledger.ingest.codes import Code, Severity, describe
-from wattledger.pipeline.decisions import Offers, offers
-from wattledger.pipeline.resolve import Act, Edge, resolve
+from wattledger.pipeline.billing.decisions import Offers, offers
+from wattledger.pipeline.billing.resolve import Act, Edge, resolve
 from wattledger.web import forms
 from wattledger.web.page import Site, View, chosen
 from wattledger.web.places import Conn

@@ -24,9 +24,10 @@ from wattledger.ids import content_digest, derive
 from wattledger.payments import starts_store
 from wattledger.payments.starts_store import StartRequest
 from wattledger.payments.stripe.secret import client_secret
-from wattledger.pipeline import ask_start, remote_start, start_view, starts
-from wattledger.pipeline.ask_start import Wanted
-from wattledger.pipeline.start_view import Seen
+from wattledger.pipeline.charging import remote_start
+from wattledger.pipeline.starting import ask_start, start_view, starts
+from wattledger.pipeline.starting.ask_start import Wanted
+from wattledger.pipeline.starting.start_view import Seen
 from wattledger.pipeline.world import World
 from wattledger.rate import Rate
 from wattledger.receipts import links

@@ -15,7 +15,7 @@ from wattledger.entitlements.payment_rules import rule_for
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe.amounts import to_stripe
 from wattledger.payments.stripe.secret import publishable
-from wattledger.pipeline.quote import Question, Quote, quote
+from wattledger.pipeline.charging.quote import Question, Quote, quote
 from wattledger.pipeline.world import World
 from wattledger.web import driver_words as words
 from wattledger.web.page import Pool

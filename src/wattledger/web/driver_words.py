@@ -6,7 +6,7 @@ import msgspec
 
 from wattledger.contract import Reason
 from wattledger.money import format_minor, signed_text
-from wattledger.pipeline.start_view import Seen
+from wattledger.pipeline.starting.start_view import Seen
 
 
 class Problem(msgspec.Struct, frozen=True):

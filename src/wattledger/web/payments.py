@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
-from wattledger.pipeline import disputes, money_desk, money_view
-from wattledger.pipeline.money_desk import Asked
-from wattledger.pipeline.money_view import Row
+from wattledger.pipeline.deciding import money_desk, money_view
+from wattledger.pipeline.deciding.money_desk import Asked
+from wattledger.pipeline.deciding.money_view import Row
+from wattledger.pipeline.returning import disputes
 from wattledger.receipts.paid import method
 from wattledger.web import forms
 from wattledger.web.models import ROUTES

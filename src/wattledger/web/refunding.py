@@ -10,8 +10,9 @@ from starlette.responses import RedirectResponse, Response
 
 from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.money import format_minor, parse_minor
-from wattledger.pipeline import money_desk, money_view, refunds
-from wattledger.pipeline.money_desk import Asked
+from wattledger.pipeline.deciding import money_desk, money_view
+from wattledger.pipeline.deciding.money_desk import Asked
+from wattledger.pipeline.returning import refunds
 from wattledger.receipts import links
 from wattledger.receipts.settings import MAIL, RECEIPTS, MailSettings, ReceiptSettings
 from wattledger.web import forms, handlers, payments

@@ -22,8 +22,10 @@ from wattledger.errors import BadInput, Conflict
 from wattledger.gateway.connection import Peer
 from wattledger.gateway.server import PROTOCOLS
 from wattledger.payments import starts_store
-from wattledger.pipeline import ask_start, imports, start_view, wallets
-from wattledger.pipeline.ask_start import Wanted
+from wattledger.pipeline.collecting import wallets
+from wattledger.pipeline.importing import imports
+from wattledger.pipeline.starting import ask_start, start_view
+from wattledger.pipeline.starting.ask_start import Wanted
 from wattledger.pipeline.world import World
 from wattledger.sessions.finished import ExternalIn, ReadingIn, SessionIn
 from wattledger.wire.ocpp.frames import Call, CallResult

@@ -33,7 +33,7 @@ from wattledger.api.keys import Keys
 from wattledger.api.state import State
 from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database, Pool
-from wattledger.pipeline import refunds
+from wattledger.pipeline.returning import refunds
 from wattledger.pipeline.world import World
 
 BEGIN = datetime(2026, 11, 2, 6, tzinfo=UTC)

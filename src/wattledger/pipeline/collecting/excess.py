@@ -1,0 +1,66 @@
+"""What a payment took beyond all that it pays for: somebody captured it at the processor for more
+than its session's price, for one that is free or was discarded, or beside another payment of it.
+
+It is the driver's. Until a person gives it back it is a break of the reconciliation.
+"""
+
+from __future__ import annotations
+
+from wattledger.db.work import Transaction
+from wattledger.errors import Conflict, NotFound
+from wattledger.ingest import anomalies
+from wattledger.payments import returns_store, starts_store
+from wattledger.payments import store as payments
+from wattledger.payments.store import Payment
+from wattledger.payments.stripe.amounts import step_minor
+from wattledger.pipeline.deciding import money_acts
+from wattledger.pipeline.returning import money_back
+from wattledger.pipeline.world import World
+from wattledger.sessions import store as sessions
+
+# Whose price is known: what pays for it is said by parts.
+_PRICED = ("billed", "adjusted", "free")
+_SHOWN = ("capture.outside", "capture.differs")
+
+
+async def give_back(world: World, payment_id: str, *, actor: str, reason: str) -> str:
+    """Give back what is too much; the id of what goes. Raises NotFound, and Conflict where nothing
+    is, or it is not known yet."""
+    async with world.work.transaction("act") as tx:
+        payment = await _captured(tx, payment_id)
+        excess = await returns_store.excess_minor(tx.conn, payment_id)
+        excess -= excess % step_minor(payment.currency)
+        if excess <= 0:
+            raise Conflict(f"payment {payment_id} took no more than it pays for, or it goes back")
+        row_id = await money_back.give_back(tx, payment, excess, cause="suspense")
+        await money_acts.record(
+            tx, actor=actor, act="payment.give_back", subject=payment_id, reason=reason,
+            detail={"payment_refund_id": row_id, "amount_minor": excess,
+                    "currency": payment.currency},
+        )  # fmt: skip
+        for code in _SHOWN:
+            await anomalies.settle(tx.conn, code, payment_id, f"given back by {actor}", tx.now)
+        return row_id
+
+
+async def _captured(tx: Transaction, payment_id: str) -> Payment:
+    """The payment, locked after its session: while that is being billed, or a start still waits
+    for its session, nobody knows what is too much."""
+    cursor = await tx.conn.execute("SELECT session_id FROM payment WHERE id = %s", (payment_id,))
+    found = await cursor.fetchone()
+    if found is None:
+        raise NotFound(f"there is no payment {payment_id}")
+    row = None
+    if found["session_id"] is not None:
+        row = await sessions.get(tx.conn, found["session_id"], lock=True)
+    payment = await payments.get(tx.conn, payment_id)
+    if payment.state != "captured" or payment.leg == "topup":
+        raise Conflict(f"payment {payment_id} ({payment.leg}) is {payment.state}: nothing of it"
+                       " is too much")  # fmt: skip
+    if row is not None and row.state not in _PRICED:
+        raise Conflict(f"session {row.id} is {row.state}: it is not known yet what it costs")
+    if payment.session_id is None:
+        start = await starts_store.of_payment(tx.conn, payment_id)
+        if start is not None and start.live:
+            raise Conflict(f"start {start.id} is {start.state}: its session may be paid by it")
+    return payment

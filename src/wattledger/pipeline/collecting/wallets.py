@@ -1,0 +1,230 @@
+"""Prepaid balances: filled by a card, or by money that somebody else has taken. Sessions draw them
+when they are booked (pipeline.parts)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from wattledger.db.work import Transaction
+from wattledger.entitlements import Snapshot
+from wattledger.entitlements.model import Account, Entity
+from wattledger.errors import BadInput, Conflict, NotFound
+from wattledger.ids import derive
+from wattledger.ingest import anomalies
+from wattledger.ledger import entries
+from wattledger.ledger import store as ledger
+from wattledger.payments import returns_store
+from wattledger.payments import store as payments
+from wattledger.payments import wallets as store
+from wattledger.payments.model import Processor
+from wattledger.payments.returns_store import PaymentRefund
+from wattledger.payments.store import Payment
+from wattledger.payments.stripe.amounts import least_minor, step_minor
+from wattledger.pipeline.collecting import sending
+from wattledger.pipeline.deciding import money_acts
+from wattledger.pipeline.world import World
+
+_AMOUNT_MAX = 10**12
+_REFERENCE_MAX, _REASON_MAX = 400, 1_000
+
+
+async def top_up(
+    world: World,
+    account_id: str,
+    amount_minor: int,
+    reference: str,
+    *,
+    entity_id: str,
+    actor: str,
+    reason: str = "",
+) -> str:
+    """Charge the account's card for its wallet with a legal entity: the payment's id. The balance
+    grows when it is captured; the same ``reference`` again changes nothing.
+
+    Raises NotFound, BadInput for an amount that can't be charged, Conflict without a card.
+    """
+    now = world.now
+    snapshot = await world.snapshot(now)
+    account, entity = _known(snapshot, account_id, entity_id)
+    processor = next(
+        (p for p in snapshot.all("processor", Processor) if p.entity == entity_id), None
+    )
+    if processor is None or not (account.payment_method and account.customer and account.consent):
+        raise Conflict(f"account {account_id} has no card that may be charged for {entity_id}")
+    least, step = least_minor(entity.currency), step_minor(entity.currency)
+    if amount_minor < least or amount_minor % step:
+        raise BadInput("$.amount_minor", amount_minor, f"{least} or more, in steps of {step}")
+    _check(amount_minor, reference, reason)
+    payment = Payment(
+        id=derive("pay", "topup", entity_id, account_id, reference), session_id=None,
+        entity_id=entity_id, processor_id=processor.id, currency=entity.currency,
+        hold_minor=amount_minor, state="charging", leg="topup", account_id=account_id,
+        driver=account_id, customer=account.customer, reusable_method=account.payment_method,
+        consent=True,
+    )  # fmt: skip
+    async with world.work.transaction("act", now=now) as tx:
+        if await _is_there(tx, payment):
+            return payment.id
+        if not await sending.charge(tx, payment, f"EV charging, prepaid {reference}"):
+            await _is_there(tx, payment)  # asked for at the same moment: of another amount, perhaps
+            return payment.id
+        await money_acts.record(
+            tx, actor=actor, act="wallet.top_up", subject=account_id, reason=reason,
+            detail=_told(payment.id, reference, amount_minor, entity),
+        )  # fmt: skip
+    return payment.id
+
+
+async def _is_there(tx: Transaction, payment: Payment) -> bool:
+    """Asked for before. Raises Conflict where it was another amount."""
+    try:
+        known = await payments.get(tx.conn, payment.id)
+    except LookupError:
+        return False
+    if known.hold_minor != payment.hold_minor:
+        raise Conflict(f"this reference was {known.hold_minor} before, not {payment.hold_minor}")
+    return True
+
+
+async def record(
+    world: World,
+    account_id: str,
+    amount_minor: int,
+    reference: str,
+    *,
+    entity_id: str,
+    actor: str,
+    reason: str = "",
+) -> bool:
+    """Money that somebody else has taken for the wallet: a bank transfer, cash. False when the
+    reference was recorded before. Raises NotFound, BadInput, and Conflict where the reference was
+    for another account or amount."""
+    now = world.now
+    snapshot = await world.snapshot(now)
+    _, entity = _known(snapshot, account_id, entity_id)
+    _check(amount_minor, reference, reason)
+    cause_id = f"{entity_id}:{reference}"
+    async with world.work.transaction("act", now=now) as tx:
+        if not await _fill(tx, entity, account_id, amount_minor, cause_id, by_card=False):
+            before = await store.moved_by(tx.conn, "topup", cause_id)
+            if before != (account_id, amount_minor):
+                raise Conflict(f"{reference!r} was recorded before, as another one: {before}")
+            return False
+        await money_acts.record(
+            tx, actor=actor, act="wallet.record", subject=account_id, reason=reason,
+            detail=_told(cause_id, reference, amount_minor, entity),
+        )  # fmt: skip
+    return True
+
+
+async def take_over(
+    tx: Transaction, snapshot: Snapshot, item: dict[str, Any], reason: str, *, actor: str
+) -> PaymentRefund:
+    """What went back of a top-up at the processor (``returns_store.taken_back``) leaves the wallet,
+    as far as that goes; the rest was used up, and is shown as owed by the account. Raises Conflict
+    where it was taken over."""
+    payment = await payments.get(tx.conn, item["payment_id"])
+    entity = snapshot.entity(payment.entity_id)
+    if entity is None or payment.account_id is None:
+        raise Conflict(f"no [[entity]] {payment.entity_id!r} to book {item['id']} for")
+    lost = item["category"] == "dispute"
+    row = PaymentRefund(
+        id=derive("prf", payment.id, item["id"]), payment_id=payment.id, refund_id=None,
+        entity_id=payment.entity_id, currency=payment.currency,
+        amount_minor=item["amount_minor"], cause="topup",
+        state="otherwise" if lost else "done", why="dispute_lost" if lost else None,
+        created_at=tx.now, settled_at=tx.now,
+        external_refund_id=None if lost else item["source"],
+    )  # fmt: skip
+    if not await returns_store.add_payment_refund(tx.conn, row):
+        raise Conflict(f"{item['id']} was taken over already: {row.id}")
+    whose = {"entity_id": payment.entity_id, "account_id": payment.account_id,
+             "currency": payment.currency}  # fmt: skip
+    left = await store.balance(tx.conn, *whose.values(), lock=True)
+    drawn = min(left, row.amount_minor)
+    if drawn > 0:
+        await store.move(
+            tx.conn, "paid_out", -drawn, cause_id=item["id"], at=tx.now,
+            detail={"payment_id": payment.id}, **whose,
+        )  # fmt: skip
+        entry = entries.topup_taken_back(
+            entity.id, item["id"], _today(tx, entity), row.currency, drawn, disputed=lost
+        )
+        await ledger.book(tx.conn, entry, tx.now)
+    if drawn < row.amount_minor:
+        await anomalies.record(
+            tx.conn, at=tx.now, code="wallet.owed", subject=payment.id,
+            detail={"account_id": payment.account_id, "item_id": item["id"],
+                    "amount_minor": row.amount_minor - drawn, "currency": row.currency},
+            cause=item["id"],
+        )  # fmt: skip
+    await anomalies.settle(
+        tx.conn, "refund.foreign", payment.id, f"taken over by {actor}", tx.now, item_id=item["id"]
+    )
+    await money_acts.record(
+        tx, actor=actor, act="refund.take_over", subject=row.id, reason=reason,
+        detail={"item_id": item["id"], "payment_id": payment.id, "drawn_minor": drawn,
+                "amount_minor": row.amount_minor},
+    )  # fmt: skip
+    return row
+
+
+async def filled(tx: Transaction, snapshot: Snapshot, payment: Payment, taken_minor: int) -> None:
+    """A top-up is captured: the balance grows by what was taken. Raises LookupError where its
+    entity is not configured (so) any more: it is taken in when it is."""
+    entity = snapshot.entity(payment.entity_id)
+    if entity is None or entity.currency != payment.currency:
+        raise LookupError(f"no [[entity]] {payment.entity_id!r} with {payment.currency} wallets")
+    if payment.account_id is not None and taken_minor:
+        await _fill(tx, entity, payment.account_id, taken_minor, payment.id, by_card=True)
+
+
+async def _fill(
+    tx: Transaction,
+    entity: Entity,
+    account_id: str,
+    amount_minor: int,
+    cause_id: str,
+    *,
+    by_card: bool,
+) -> bool:
+    moved = await store.move(
+        tx.conn, "topup", amount_minor, entity_id=entity.id, account_id=account_id,
+        currency=entity.currency, cause_id=cause_id, at=tx.now,
+    )  # fmt: skip
+    if moved:
+        entry = entries.wallet_filled(
+            entity.id, cause_id, _today(tx, entity), entity.currency, amount_minor,
+            by_card=by_card,
+        )  # fmt: skip
+        await ledger.book(tx.conn, entry, tx.now)
+    return moved
+
+
+def _check(amount_minor: int, reference: str, reason: str) -> None:
+    """What the books and the record can hold."""
+    if not 0 < amount_minor <= _AMOUNT_MAX:
+        raise BadInput("$.amount_minor", amount_minor, f"above zero, up to {_AMOUNT_MAX}")
+    if not 1 <= len(reference) <= _REFERENCE_MAX or not reference.isprintable():
+        raise BadInput("$.reference", reference, f"1 to {_REFERENCE_MAX} printable characters")
+    if len(reason) > _REASON_MAX or "\0" in reason:
+        raise BadInput("$.reason", reason, f"why, in {_REASON_MAX} characters at most")
+
+
+def _known(snapshot: Snapshot, account_id: str, entity_id: str) -> tuple[Account, Entity]:
+    account = snapshot.get("account", account_id, Account)
+    entity = snapshot.entity(entity_id)
+    if account is None or entity is None:
+        raise NotFound(f"there is no account {account_id} with a legal entity {entity_id}")
+    return account, entity
+
+
+def _today(tx: Transaction, entity: Entity) -> date:
+    return tx.now.astimezone(ZoneInfo(entity.time_zone)).date()
+
+
+def _told(subject: str, reference: str, amount_minor: int, entity: Entity) -> dict[str, Any]:
+    return {"id": subject, "reference": reference, "amount_minor": amount_minor,
+            "currency": entity.currency}  # fmt: skip

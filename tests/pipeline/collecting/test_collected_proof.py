@@ -1,0 +1,94 @@
+"""The proof finds damage to debts, wallets and what they book, done below the database's rules."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from till_rig import Till, till
+
+from wattledger.contract import Route
+from wattledger.db.connect import Database
+from wattledger.db.embedded import SUPERUSER, EmbeddedServer
+from wattledger.db.roles import Role
+from wattledger.pipeline.collecting import debts, wallets
+
+__all__ = ["till"]
+
+
+async def _seeded(till: Till) -> None:
+    """A debt that is open, one that was paid and one that was written off; 10.00 in a wallet, of
+    which a session drew 4.40; 4.40 each."""
+    for number in (1, 2, 3):
+        account = f"driver-{number}"
+        key = till.add(number=number, payment={"state": "declined"}, account_id=account)
+        await till.collect(key)
+    await debts.try_now(till.world, "chg_2/1", actor="cli:bea")
+    await till.charges()
+    await debts.write_off(till.world, "chg_3/1", actor="cli:bea", reason="a mistake")
+    await wallets.record(till.world, "ann", 1_000, "bank 1", entity_id="north", actor="cli:bea")
+    await till.collect(till.add(number=4, route=Route.WALLET, payment={}))
+
+
+async def test_it_is_healthy(till: Till) -> None:
+    await _seeded(till)
+    assert await till.unproved() == []
+
+
+ENTRY = "(SELECT id FROM entry WHERE cause = '{}')"
+
+
+def _gone(cause: str) -> str:
+    """An entry that was never there."""
+    entry = ENTRY.format(cause)
+    return (f"DELETE FROM posting WHERE entry_id = {entry};"
+            f" DELETE FROM entry WHERE id = {entry}")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (_gone("debt_paid"), {"part.booked chg_2/1"}),
+        (_gone("written_off"), {"part.booked chg_3/1"}),
+        (_gone("wallet"), {"part.booked chg_4/1", "wallet.balance north USD"}),
+        (_gone("topup"), {"wallet.balance north USD"}),
+        ("DELETE FROM debt WHERE charge_id = 'chg_1'", {"debt.part chg_1/1"}),
+        ("UPDATE debt SET amount_minor = 1 WHERE charge_id = 'chg_1'", {"debt.part chg_1/1"}),
+        (
+            "UPDATE debt SET state = 'written_off', closed_at = now() WHERE charge_id = 'chg_1'",
+            {"debt.part chg_1/1"},
+        ),
+        (
+            "UPDATE debt SET state = 'open', closed_at = NULL WHERE charge_id = 'chg_2'",
+            {"debt.part chg_2/1"},
+        ),
+        ("UPDATE wallet_move SET amount_minor = 999 WHERE kind = 'topup'",
+         {"wallet.balance north USD"}),
+        ("DELETE FROM wallet_move WHERE kind = 'draw'", {"wallet.balance north USD"}),
+        (
+            "INSERT INTO wallet_move (entity_id, account_id, currency, kind, amount_minor,"
+            " cause_id, at) VALUES ('north', 'ann', 'USD', 'paid_out', -1, 'txn_x', now())",
+            {"wallet.paid_out txn_x", "wallet.balance north USD"},
+        ),
+        (
+            "INSERT INTO payment (id, entity_id, processor_id, currency, hold_minor, state,"
+            " captured_minor, leg) VALUES ('pay_x', 'north', 'stripe', 'USD', 500, 'captured', 500,"
+            " 'topup')",
+            {"wallet.topup pay_x"},
+        ),
+        (
+            "UPDATE payment SET captured_minor = 439 WHERE leg = 'debt'",
+            {"captured.parts"},
+        ),
+    ],
+)  # fmt: skip
+async def test_damage_is_found(
+    till: Till, database: Database, server: EmbeddedServer, damage: str, found: set[str]
+) -> None:
+    await _seeded(till)
+    name = str(psycopg.conninfo.conninfo_to_dict(database.conninfo(Role.APP))["dbname"])
+    with psycopg.connect(server.dsn(SUPERUSER, name), autocommit=True) as conn:
+        conn.execute("SET search_path = wattledger")
+        conn.execute("SET session_replication_role = replica")
+        conn.execute(damage.encode())
+    said = {line if line in found else line.split()[0] for line in await till.unproved()}
+    assert said == found
