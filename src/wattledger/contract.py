@@ -141,6 +141,10 @@ class PaymentTerms(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether charging is stopped when what can't be stopped any more would pass the hold."""
     overcapture: bool = False
     """Whether more than the hold is captured, where the card allows it."""
+    extended_authorization: bool = False
+    """Whether the hold is asked to last longer than usual, where the card allows it."""
+    partial_authorization: bool = False
+    """Whether the issuer may approve a part of the hold, in place of declining it."""
     second_charge: bool = False
     """Whether what is above the hold is charged again, where the driver has agreed to it."""
     below_minimum: str = "waive"

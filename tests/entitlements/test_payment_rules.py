@@ -124,7 +124,8 @@ def test_the_first_rule_that_matches_stands_in_the_contract() -> None:
         {"sites": ["yard"], "hold": "60.00"},
         {"routes": ["checkout"], "hold": "40.00", "second_charge": True, "least_hold": "20.00"},
         {"min_power_w": 50_000, "shortfall": "waive", "increment_at_percent": 80,
-         "increment_by": "10.00", "increment_to": "120.00", "overcapture": True},
+         "increment_by": "10.00", "increment_to": "120.00", "overcapture": True,
+         "extended_authorization": True, "partial_authorization": True},
         {"zero_energy": "cancel", "below_minimum": "carry", "lapse": "stop", "gone": "debt",
          "more": "charge", "more_least": "2.50", "dunning_days": [2, 5]},
     )  # fmt: skip
@@ -136,6 +137,7 @@ def test_the_first_rule_that_matches_stands_in_the_contract() -> None:
     terms = fast.payment
     assert (terms.increment_at_percent, terms.increment_by_minor) == (80, 1_000)
     assert (terms.increment_to_minor, terms.overcapture) == (12_000, True)
+    assert (terms.extended_authorization, terms.partial_authorization) == (True, True)
     slow = contract(state)
     assert slow.shortfall == "debt", "the rule says nothing, the account does"
     assert slow.payment == PaymentTerms(

@@ -133,6 +133,22 @@ async def test_an_increment_is_found_in_the_intents_amount(
         assert outcome.response["held_minor"] == 4_000
 
 
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    # 25.00 to 40.00 was asked. 70 % of the 15.00 more are 10.50: 35.50; or nothing came of it.
+    [(3_550, Done), (2_500, NewAttempt)],
+)
+async def test_an_increment_that_was_approved_in_part_had_its_effect(
+    held: int, expected: type
+) -> None:
+    asked = {"intent_id": "pi_1", "amount_minor": 4_000, "held_minor": 2_500, "currency": "USD"}
+    intent = _intent(amount=held, amount_capturable=held)
+    outcome = await _found("increment", asked, Account(payment_intents=intent))
+    assert isinstance(outcome, expected), outcome
+    if isinstance(outcome, Done):
+        assert outcome.response["held_minor"] == 3_550
+
+
 async def test_a_capture_of_a_hold_that_lapsed_says_that_it_is_gone_and_why() -> None:
     gone = _intent(status="canceled", cancellation_reason="automatic")
     asked = {"intent_id": "pi_1", "amount_minor": 440, "currency": "USD"}

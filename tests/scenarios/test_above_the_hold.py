@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,67 @@ async def test_a_hold_is_captured_before_it_lapses_and_the_rest_later(dsn: str) 
         assert found["ledger"]["proved"] is True
         assert (found["money"]["captured"], found["money"]["refund_due"]) == (990, 0)
         assert found["breaks"] == []
+
+
+async def test_a_hold_that_lasts_longer_is_captured_later(dsn: str) -> None:
+    """A Mastercard is held seven days, and thirty where that was asked for: from the 2nd, 08:00, to
+    the 2nd of December. 10 kWh were read, and twelve hours before its end 3.30 are captured."""
+    async with _running(
+        dsn, "pm_card_mastercard", extended_authorization=True,
+        policies={"silence_limit_s": 2_592_000},
+    ) as running:  # fmt: skip
+        point = running.point("CP-1")
+        await point.boot()
+        number = await point.start(AGAIN, at("08:00"), 0)
+        await running.clock(at("09:00"))
+        await point.meter(number, at("09:00"), 10_000)
+        december = at("00:00", 30) + timedelta(days=1)
+        for moment in (at("20:05", 8), december + timedelta(hours=19, minutes=59)):
+            await running.clock(moment)
+            assert await running.rows("SELECT state FROM session") == [{"state": "open"}]
+        await running.clock(december + timedelta(hours=20, minutes=5))
+        assert number in point.remote_stops
+        assert await running.rows("SELECT state, provisional, captured_minor FROM payment") == [
+            {"state": "captured", "provisional": True, "captured_minor": 330}
+        ]
+
+
+async def test_a_part_that_was_approved_pays_as_much_as_it_holds(dsn: str) -> None:
+    """25.00 were asked for and 70 % of it approved: 17.50. 100 kWh cost 33.00: 15.50 are owed."""
+    async with _running(
+        dsn, "pm_card_debit_partialAuthorization", partial_authorization=True
+    ) as running:
+        await _charge(running, running.point("CP-1"), AGAIN, 100)
+        assert await running.rows(
+            "SELECT state, hold_minor, authorized_minor, captured_minor FROM payment"
+            " WHERE leg = 'hold'"
+        ) == [
+            {"state": "captured", "hold_minor": 2_500, "authorized_minor": 1_750,
+             "captured_minor": 1_750}
+        ]  # fmt: skip
+        assert await running.rows("SELECT state, amount_minor FROM debt") == [
+            {"state": "open", "amount_minor": 1_550}
+        ]
+        await running.clock(at("03:00", 6))
+        found = await running.report()
+        assert_identities(found)
+        assert (found["money"]["captured"], found["money"]["debt"]) == (1_750, 1_550)
+        assert found["ledger"]["proved"] is True
+        assert found["breaks"] == []
+
+
+async def test_a_part_that_is_less_than_the_rules_least_stops_a_tokens_session(dsn: str) -> None:
+    """17.50 of 25.00 are approved, and 20.00 are the least. What is held pays what was delivered
+    by then: nothing."""
+    async with _running(
+        dsn, "pm_card_debit_partialAuthorization", partial_authorization=True, least_hold="20.00"
+    ) as running:
+        point = running.point("CP-1")
+        await point.boot()
+        number = await point.start(AGAIN, at("08:00"), 0)
+        await running.clock(at("08:01"))
+        assert number in point.remote_stops
+        await point.stop(number, at("08:02"), 0)
+        await point.status("Available", at("08:02"))
+        await running.clock(at("08:10"))
+        assert await running.rows("SELECT state FROM payment") == [{"state": "released"}]

@@ -302,6 +302,8 @@ class PaymentRule(Selector, frozen=True, kw_only=True):
     increment_to: str = "0"
     stop_at_ceiling: bool = True
     overcapture: bool = False
+    extended_authorization: bool = False
+    partial_authorization: bool = False
     second_charge: bool = False
     below_minimum: Literal["waive", "carry"] = "waive"
     zero_energy: Literal["charge", "cancel"] = "charge"

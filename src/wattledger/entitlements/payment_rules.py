@@ -71,6 +71,8 @@ def terms_of(rule: PaymentRule | None, policies: Policies, currency: str) -> Pay
         increment_to_minor=minor(rule.increment_to),
         stop_at_ceiling=rule.stop_at_ceiling,
         overcapture=rule.overcapture,
+        extended_authorization=rule.extended_authorization,
+        partial_authorization=rule.partial_authorization,
         second_charge=rule.second_charge,
         below_minimum=rule.below_minimum,
         zero_energy=rule.zero_energy,

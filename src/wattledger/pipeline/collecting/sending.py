@@ -37,7 +37,8 @@ async def abandon(tx: Transaction, payment: Payment) -> None:
 
 async def increment(tx: Transaction, payment: Payment, total_minor: int) -> None:
     """Hold ``total_minor`` in all."""
-    request = _of(payment, amount_minor=total_minor, currency=payment.currency)
+    request = _of(payment, amount_minor=total_minor, held_minor=payment.held_minor,
+                  currency=payment.currency)  # fmt: skip
     await _send(tx, payment, "increment", f"increment{payment.increments + 1}", request)
     await payments.raising(tx.conn, payment.id)
 

@@ -12,16 +12,23 @@ from wattledger.pipeline.collecting import bounds
 
 
 def card_options(terms: PaymentTerms, route: Route) -> dict[str, Any]:
-    """What of a hold's later life has to be asked for when it is made."""
+    """What of a hold's later life has to be asked for when it is made. A part of a hold is approved
+    online only: Stripe's reader that a server drives has no word for it."""
     wanted: dict[str, Any] = {}
     if route is Route.TERMINAL:
         if terms.increment_at_percent:
             wanted["request_incremental_authorization_support"] = True
+        if terms.extended_authorization:
+            wanted["request_extended_authorization"] = True
         return {"payment_method_options": {"card_present": wanted}} if wanted else {}
     if terms.increment_at_percent:
         wanted["request_incremental_authorization"] = "if_available"
     if terms.overcapture:
         wanted["request_overcapture"] = "if_available"
+    if terms.extended_authorization:
+        wanted["request_extended_authorization"] = "if_available"
+    if terms.partial_authorization:
+        wanted["request_partial_authorization"] = "if_available"
     return {"payment_method_options": {"card": wanted}} if wanted else {}
 
 

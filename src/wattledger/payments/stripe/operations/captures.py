@@ -61,10 +61,14 @@ async def _send_increment(call: Call) -> Outcome:
 
 
 async def _find_increment(call: Call) -> Outcome:
-    """A decline leaves no trace on the intent: what is asked for is there, or it had no effect."""
+    """A decline leaves no trace on the intent: it holds more than before, if only a part of what
+    was asked, or it had no effect."""
     intent = await _read(call)
     if intent.status != "requires_capture":
         return _ended(intent)
+    before_minor = call.request.get("held_minor")
+    if before_minor is not None and payment_intent(intent)["held_minor"] > before_minor:
+        return _increased(intent)
     return _increased(intent) if intent.amount >= (call.amount or 0) else _STILL
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from wattledger.db.effects import Done, NewAttempt, Outcome, Rejected, Unknown
+from wattledger.payments.stripe import preview
 from wattledger.payments.stripe.amounts import from_stripe
 from wattledger.payments.stripe.objects import EXPANDED, payment_intent, plain
 from wattledger.payments.stripe.operation import (
@@ -35,7 +36,8 @@ _UNNAMED = Rejected(
 
 async def _create(call: Call, **more: Any) -> Any:
     params = {**call.request["params"], "amount": call.amount, "expand": list(EXPANDED), **more}
-    return await call.v1.payment_intents.create_async(params, call.options)
+    options = {**call.options, **preview.options(params)}
+    return await call.v1.payment_intents.create_async(params, options)
 
 
 async def _guest(call: Call) -> dict[str, str]:
