@@ -24,9 +24,16 @@ _KEY = re.compile(r"[^\[\]]+")
 _INTEGER = re.compile(r"-?\d{1,15}")
 # Options of the client itself: RequestOptions is the base of every declaration.
 _CLIENT_OPTIONS = frozenset(RequestOptions.__annotations__)
-# Documented parameters that no declaration has yet, and their values.
-_PREVIEW = {
-    "payment_method_options[card][request_partial_authorization]": ("if_available", "never"),
+# Documented parameters that no declaration has yet, and their values, by what a declaration's name
+# begins with. A location is attended or not from its creation on.
+_PREVIEW: dict[str, dict[str, tuple[str, ...]]] = {
+    "PaymentIntent": {
+        "payment_method_options[card][request_partial_authorization]": ("if_available", "never"),
+    },
+    "LocationCreate": {
+        "attended_type": ("ATTENDED", "UNATTENDED"),
+        "unattended[premise_type]": ("OFF_PREMISE",),
+    },
 }
 _BOOLEANS = {"true": True, "false": False}
 
@@ -61,17 +68,24 @@ def checked(declared: type, flat: list[tuple[str, str]], *, preview: bool = Fals
     With ``preview`` (a preview version of the API) what the SDK doesn't declare yet is taken
     out first, checked by its own rule and put back.
     """
-    early = [pair for pair in flat if preview and pair[0] in _PREVIEW]
+    known = _early(declared) if preview else {}
+    early = [pair for pair in flat if pair[0] in known]
     values = _object(declared, nested([pair for pair in flat if pair not in early]), "")
     for name, value in early:
-        if value not in _PREVIEW[name]:
-            raise invalid(f"Invalid {name}: must be one of {', '.join(_PREVIEW[name])}", name)
+        if value not in known[name]:
+            raise invalid(f"Invalid {name}: must be one of {', '.join(known[name])}", name)
         node = values
         *path, last = _KEY.findall(name)
         for step in path:
             node = node.setdefault(step, {})
         node[last] = value
     return values
+
+
+def _early(declared: type) -> dict[str, tuple[str, ...]]:
+    """What previews take beside the declaration."""
+    kinds = (kind for kind in _PREVIEW if declared.__name__.startswith(kind))
+    return {name: values for kind in kinds for name, values in _PREVIEW[kind].items()}
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Terminal readers, driven by the server: locations, readers, and what is held to them.
+"""Terminal readers, driven by the server: what they show, and what is held to them.
 
 A reader has one action at a time. Until a card is presented a new action takes the place of
 the one before; while the issuer is being asked, the reader is busy. What the reader reports
@@ -10,22 +10,13 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import Protocol
 
-from wattledger.sandbox import tokens, views
+from wattledger.sandbox import fleet, tokens, views
 from wattledger.sandbox.store import Store
 from wattledger.sandbox.tokens import TestCard
-from wattledger.sandbox.wire import Obj, StripeError, invalid, merged, missing
+from wattledger.sandbox.wire import Obj, StripeError, invalid, missing
 
 _SILENCE_S = 120
 """A reader that sent nothing for that long counts as offline."""
-_DEVICES = {
-    "simulated-wpe": "simulated_wisepos_e",
-    "simulated-s700": "simulated_stripe_s700",
-    "simulated-s710": "simulated_stripe_s710",
-    "simulated-v660p": "simulated_verifone_v660p",
-    "simulated-ux700": "simulated_verifone_ux700",
-    "simulated-p630": "simulated_verifone_p630",
-    "simulated-m425": "simulated_verifone_m425",
-}
 _GUIDE = (
     "https://stripe.com/docs/terminal/payments/collect-card-payment"
     "?terminal-sdk-platform=server-driven#handle-errors"
@@ -65,53 +56,9 @@ class Terminal:
         self._busy: set[str] = set()
         self._timeouts: defaultdict[str, deque[bool]] = defaultdict(deque)
 
-    def create_location(self, store: Store, _: Obj, p: Obj) -> Obj:
-        for name in ("address", "display_name"):
-            if not p.get(name):
-                raise invalid(f"Missing required param: {name}.", name, "parameter_missing")
-        lines = ("city", "country", "line1", "line2", "postal_code", "state")
-        return store.add(
-            {
-                "id": store.new_id("tml"),
-                "object": "terminal.location",
-                "address": dict.fromkeys(lines) | p["address"],
-                "display_name": p["display_name"],
-                "livemode": False,
-                "metadata": merged({}, p.get("metadata")),
-            }
-        )
-
-    def create_reader(self, store: Store, _: Obj, p: Obj) -> Obj:
-        """Only simulated ones can be registered here."""
-        device = _DEVICES.get(p["registration_code"])
-        if device is None:
-            raise invalid(
-                f"No such reader registration code: '{p['registration_code']}'",
-                "registration_code",
-                "resource_missing",
-            )
-        if p.get("location"):
-            store.get("terminal.location", p["location"], "location")
-        reader_id = store.new_id("tmr")
-        return store.add(
-            {
-                "id": reader_id,
-                "object": "terminal.reader",
-                "action": None,
-                "device_sw_version": "2.44.1.0",
-                "device_type": device,
-                "ip_address": "127.0.0.1",
-                "label": p.get("label") or p["registration_code"],
-                "last_seen_at": store.now_s * 1000,
-                "livemode": False,
-                "location": p.get("location") or None,
-                "metadata": merged({}, p.get("metadata")),
-                "serial_number": f"SIM-{reader_id}",
-                "status": "online",
-            }
-        )
-
     def retrieve(self, store: Store, path: Obj, _: Obj) -> Obj:
+        if gone := fleet.deleted(store, path["id"]):
+            return gone
         return self._seen(store.get("terminal.reader", path["id"], "reader"))
 
     def list(self, store: Store, _: Obj, p: Obj) -> Obj:

@@ -16,6 +16,7 @@ _LEGACY = "a legacy field, null: the document leaves it out, the SDK has it"
 _AT_READER = "more of what a reader sees of a card; null"
 _NETWORK_ID = "the network's name of the transaction"
 _PREVIEW = "preview: partial authorization"
+_UNATTENDED = "preview: readers that nobody stands beside; answered where it was asked for"
 
 # By schema of the document: the class of the SDK, and the fields that the schema has not.
 LATER_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
@@ -28,6 +29,10 @@ LATER_FIELDS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "charge": ("Charge", {"source": _LEGACY}),
+    "terminal.location": (
+        "terminal.Location",
+        {"attended_type": _UNATTENDED, "unattended": _UNATTENDED},
+    ),
     "terminal.reader": (
         "terminal.Reader",
         {"last_seen_at": "when the reader was last heard of, in milliseconds"},
