@@ -16,6 +16,7 @@ import msgspec
 
 from wattledger.accounting.model import Target, check_target
 from wattledger.contract import Route
+from wattledger.entitlements.addresses import check_postal
 from wattledger.entitlements.checking import ROUTES, check_entitlements
 from wattledger.entitlements.directory import (
     FEES,
@@ -315,6 +316,7 @@ def _check_printed(config: Config) -> None:
     for i, site in enumerate(config.site):
         check_printed(f"$.site[{i}].name", site.name)
         check_address(f"$.site[{i}].address", site.address)
+        check_postal(f"$.site[{i}].postal_address", site.postal_address)
 
 
 def _check_site(config: Config, ids: dict[str, set[str]], path: str, site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from wattledger.db.connect import Connection, Database
 from wattledger.db.roles import Role
 from wattledger.errors import NotFound
 from wattledger.receipts import store
+from wattledger.receipts.build import _place
 from wattledger.receipts.model import Seller
 from wattledger.receipts.paid import Settling, method, paid
 from wattledger.tariffs.jurisdictions import of_sessions, read_jurisdictions
@@ -37,6 +39,17 @@ async def test_it_says_who_sold_what_where_and_when(reading: Connection) -> None
     assert found.stop.register_wh - found.start.register_wh == found.energy_wh == 56_671
     assert found.number == f"{found.documents[0].number}/1"
     assert (found.started_at.hour, found.ended_at.hour) == (13, 15)  # UTC; 14 and 16 on the spot
+
+
+def test_a_site_that_says_its_address_in_parts_only_has_it_on_receipts() -> None:
+    parts = {"line1": "Kai 7", "city": "Hamburg", "postal_code": "20457", "country": "DE"}
+    facts: Any = SimpleNamespace(
+        session={"site_id": "depot", "charge_point_id": "D-1", "connector_id": 1},
+        contract=SimpleNamespace(power_w=22_000), site={"postal_address": parts},
+    )  # fmt: skip
+    assert _place(facts).address == ("Kai 7", "20457 Hamburg")
+    facts.site["address"] = "Kai 7, back door"
+    assert _place(facts).address == ("Kai 7, back door",)
 
 
 async def test_its_lines_and_taxes_are_the_documents(reading: Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from wattledger.contract import Route
+from wattledger.entitlements.addresses import PostalAddress
 from wattledger.section import Positive, Section
 from wattledger.tariffs.jurisdictions import Customer
 from wattledger.tariffs.model import Day, Dimension
@@ -140,7 +141,9 @@ class Site(Section, frozen=True):
     connection_timeout_s: Annotated[int, msgspec.Meta(ge=10, le=600)] | None = None
     """As the policy, for this site; None: as the policy says."""
     address: str | None = None
-    """On receipts; a line break in it is one there."""
+    """On receipts; a line break in it is one there. None: the lines of ``postal_address``."""
+    postal_address: PostalAddress | None = None
+    """In parts, for the location of its card readers at Stripe."""
 
     def proxy_of(self, point: ChargePoint) -> Proxy | None:
         """The CPMS of one of its charge points."""

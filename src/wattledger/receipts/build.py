@@ -9,6 +9,7 @@ import msgspec
 
 from wattledger import money
 from wattledger.contract import Contract
+from wattledger.entitlements.addresses import PostalAddress
 from wattledger.rating import Charge, Credit, LineKind, decode, decode_credit, evidence
 from wattledger.rating.model import Line as ChargeLine
 from wattledger.rating.words import quantity_text
@@ -130,7 +131,7 @@ def _place(facts: Facts) -> Place:
     own: Row = next((p for p in points if p["id"] == session["charge_point_id"]), {})
     return Place(
         name=str(facts.site.get("name", session["site_id"])),
-        address=_lines_of(facts.site.get("address")),
+        address=_lines_of(facts.site.get("address")) or _postal(facts.site),
         charge_point_id=session["charge_point_id"],
         connector_id=session["connector_id"],
         power_w=contract.power_w,
@@ -140,6 +141,12 @@ def _place(facts: Facts) -> Place:
 
 def _lines_of(text: str | None) -> tuple[str, ...]:
     return tuple(line.strip() for line in (text or "").splitlines() if line.strip())
+
+
+def _postal(site: Row) -> tuple[str, ...]:
+    """What a site says in parts, where it says nothing in lines."""
+    given = site.get("postal_address")
+    return msgspec.convert(given, PostalAddress).lines if given else ()
 
 
 def _document(row: Row) -> Document:

@@ -46,12 +46,7 @@ class StripeGate:
         pacing: Pacing | None = None,
     ) -> None:
         self.processor = processor
-        key = secrets(processor.api_key_env)
-        http = _PacedHttp(processor.timeout_s, pacing or pacing_of(processor, key))
-        addresses: Any = {"api": processor.base_url} if processor.base_url else {}
-        self._client = stripe.StripeClient(
-            key, http_client=http, base_addresses=addresses, max_network_retries=0
-        )
+        self._client = client_of(processor, secrets, pacing)
 
     async def call(self, effect: Effect) -> Outcome:
         """Do it, once, under the effect's key."""
@@ -95,6 +90,18 @@ class StripeGate:
             return await _guarded(operation, lambda: do(call))
         finally:
             _rank.reset(before)
+
+
+def client_of(
+    processor: Processor, secrets: Callable[[str], str], pacing: Pacing | None = None
+) -> stripe.StripeClient:
+    """The SDK for an account, without retries of its own, and in its turns."""
+    key = secrets(processor.api_key_env)
+    http = _PacedHttp(processor.timeout_s, pacing or pacing_of(processor, key))
+    addresses: Any = {"api": processor.base_url} if processor.base_url else {}
+    return stripe.StripeClient(
+        key, http_client=http, base_addresses=addresses, max_network_retries=0
+    )
 
 
 def pacing_of(processor: Processor, key: str) -> Pacing:
