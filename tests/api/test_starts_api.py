@@ -9,12 +9,15 @@ import httpx
 import pytest
 
 from sample_config import whole
+from starts_yard import Yard
 from wattledger.api.app import make_app
 from wattledger.api.keys import Keys
 from wattledger.api.state import State
+from wattledger.clock import DrivenClock
 from wattledger.config import ApiKey, parse, versions
 from wattledger.db import versions as store
 from wattledger.db.connect import Pool
+from wattledger.db.effects import Done
 from wattledger.db.work import Work
 from wattledger.pipeline.world import World
 
@@ -128,3 +131,29 @@ async def test_it_needs_a_key_of_its_scope_and_a_reference(api: httpx.AsyncClien
     answer = await api.post("/v1/starts", json=ANN, headers=APP)
     assert answer.json()["path"] == "$.reference"
     assert (await api.get("/v1/starts/sta_none", headers=APP)).status_code == 404
+
+
+async def test_a_start_at_a_terminal_leads_to_its_receipt(
+    work: Work, clock: DrivenClock, pool: Pool
+) -> None:
+    """Nobody stands by, and the driver may have left no address: the kiosk has a link to show."""
+    reader = {"id": "door", "site": "depot", "provider": "stripe", "serves": ["D-1"],
+              "reader": "tmr_1"}  # fmt: skip
+    yard = await Yard.open(work, clock, terminal=[reader])
+    yard.world.receipt_link = lambda session_id: f"https://pay.example.com/r/{session_id}-proof"
+    state = State(yard.world, pool, Keys(KEYS, str.lower), str.lower, lambda: None)
+    transport = httpx.ASGITransport(app=make_app(state, []), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as api:
+        body = {"route": "terminal", "charge_point_id": "D-1", "connector_id": 1, "reader": "door"}
+        start = (await _ask(api, body | {"email": "kim@example.com"})).json()
+        assert (start["session_id"], start["receipt_url"]) == (None, None)
+        waits = {"intent_id": "pi_1", "status": "requires_payment_method"}
+        await yard.answer("stripe.intent", Done(waits))
+        await yard.seen("requires_capture")
+        await yard.told()
+        begun = await yard.begin((await yard.start(start["id"]))["token"])
+        found = (await api.get(f"/v1/starts/{start['id']}", headers=APP)).json()
+    assert found["session_id"] == begun.session_id
+    assert found["receipt_url"] == f"https://pay.example.com/r/{begun.session_id}-proof"
+    ((contract,),) = [row.values() for row in await yard.rows("SELECT contract FROM session")]
+    assert contract["email"] == "kim@example.com", "where one was given the receipt is mailed too"

@@ -168,6 +168,7 @@ async def _said(state: State, start: StartRequest) -> dict[str, Any]:
             "state": running.state, "energy_wh": running.energy_wh,
             "total": {"minor": running.total_minor, "currency": seen.currency},
         },
+        "receipt_url": start.session_id and state.world.receipt_link(start.session_id),
     }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from wattledger.pipeline.world import World
 from wattledger.rate import Rate
 from wattledger.receipts import links
 from wattledger.web import driver_place, driver_words
+from wattledger.web.driver_receipt import AT, Finding
 from wattledger.web.page import HEADERS, STATIC, Pool, Site
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,11 @@ class Driver:
     def routes(self) -> list[Path]:
         """All of them; a charge point's id may have slashes in it, and never begins with a dash."""
         one = "/q/-/starts/{key}"
+        finding = Finding(
+            self._world, self._pool, self._secrets, self._receipts_by, self._site, _file, _address
+        )
         return [
+            *finding.routes(),
             Path("/q/-/static/{name}", self._static),
             Path("/q/-/starts", self._guarded(self._start), methods=["POST"]),
             Path(one, self._guarded(self._look)),
@@ -110,7 +115,7 @@ class Driver:
         source = place.script if place and place.ready else None
         answer = self._site.html(
             "driver.html", request, None, status=status, place=place, problem=problem,
-            script=source, file=_file,
+            script=source, file=_file, receipts=AT if self._receipts_by else None,
         )  # fmt: skip
         answer.headers.update(HEADERS | {"Content-Security-Policy": _policy(source)})
         if source:

@@ -45,6 +45,11 @@ TOO_OFTEN = Problem("Too many requests", "Wait a minute, then try again.")
 FAULT = Problem(
     "Something is wrong on our side", "Nothing has been charged. Try again in a minute."
 )
+NO_RECEIPT = (
+    "No payment by this card was found here around that time. Just after charging it can take some"
+    " minutes; a charge point beside this one has a page of its own."
+)
+NO_RECEIPTS = "Receipts can't be looked up here. The operator has them: ask there."
 _REFUSED = {
     Reason.NO_ROUTE: "Paying by card on this page is not offered here.",
     Reason.NO_PAYMENT_METHOD: "The operator has not set up card payment for this charge point.",
