@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -82,6 +83,7 @@ def _guests(body: Body) -> None:
     body["plan"][0]["ad_hoc"] = True
     body["processor"][0]["publishable_key_env"] = "RIG_PUBLIC_KEY"
     body["payment"] = [{"routes": ["checkout"], "second_charge": True}]
+    body["receipts"] = {"base_url": "https://pay.example.com", "link_secret_env": "RIG_LINK_SECRET"}
 
 
 def until(found: Callable[[], T]) -> T:
@@ -97,6 +99,7 @@ def until(found: Callable[[], T]) -> T:
 @pytest.fixture
 def site(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("RIG_PUBLIC_KEY", os.environ.get("RIG_PUBLIC_KEY", "pk_test_rig"))
+    monkeypatch.setenv("RIG_LINK_SECRET", "a secret of links that nobody guesses")
     with Site(dsn) as found:
         yield found
 
@@ -160,6 +163,37 @@ def test_pay_charge_stop_and_see_what_it_cost(site: Site, phone: Page) -> None:
     assert row["consent"], "it was ticked"
     assert row["customer"], "the card stays with somebody"
     assert row["reusable_method"], "so that what is above the hold could be charged"
+
+
+def test_whoever_has_lost_the_page_finds_the_receipt(site: Site, phone: Page) -> None:
+    """From 08:00 to 08:30 on the spot: 09:45 is too late, even to within an hour."""
+    phone.goto(site.url)
+    button = phone.get_by_role("button", name="Pay and start")
+    expect(button).to_be_enabled()
+    phone.get_by_label("Test card").select_option("pm_card_visa")
+    button.click()
+    (token,) = until(lambda: list(site.point.remote_starts))
+    number = site.do(site.point.start(token, STARTS_AT, 1_000))
+    later = STARTS_AT + timedelta(minutes=30)
+    site.now = later
+    site.do(site.running.clock(later))
+    site.do(site.point.stop(number, later, 11_000, "Local"))
+    site.do(site.point.status("Available", later))
+    site.now = later + timedelta(minutes=10)
+    expect(phone.get_by_role("link", name="Receipt", exact=True)).to_be_visible()
+
+    phone.goto("about:blank")
+    phone.goto(site.url)
+    phone.get_by_role("link", name="Find your receipt").click()
+    phone.get_by_label("Last four digits of the card").fill("4242")
+    phone.get_by_label("When you charged").fill("2026-11-02T09:45")
+    phone.get_by_role("button", name="Find").click()
+    expect(phone.get_by_role("alert")).to_contain_text("No payment by this card")
+    assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    phone.get_by_label("When you charged").fill("2026-11-02T08:15")
+    phone.get_by_role("button", name="Find").click()
+    expect(phone).to_have_url(re.compile(r"/r/ses_"))
+    expect(phone.get_by_text("10.000 kWh").first).to_be_visible()
 
 
 def test_a_bank_that_asks_and_a_driver_who_cancels(site: Site, phone: Page) -> None:
