@@ -114,17 +114,32 @@ async def test_an_account_that_has_no_unattended_readers_registers_none(
 async def test_a_location_that_stripe_does_not_call_unattended_takes_no_reader(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where the parameter is taken and does nothing."""
+    """As where the parameter is taken and does nothing. It is not taken for one later either."""
     create = fleet._terminal.locations.create_async
 
     async def forgetful(params: dict[str, Any], options: dict[str, Any]) -> Any:
-        kept = {name: params[name] for name in ("display_name", "address", "metadata")}
+        kept = {name: of for name, of in params.items() if "attended" not in name}
         return await create(kept, options)
 
     monkeypatch.setattr(fleet._terminal.locations, "create_async", forgetful)
-    with pytest.raises(BadInput, match="does not call unattended"):
-        await _registered(fleet, KIOSK)
+    for _ in range(2):
+        with pytest.raises(BadInput, match="does not call unattended"):
+            await _registered(fleet, KIOSK)
     assert await fleet.readers() == []
+    door, made = await fleet.location_for(DOOR)
+    assert (made, door.unattended) == (True, False)
+
+
+async def test_a_location_whose_mark_was_lost_on_the_way_is_marked_by_the_next_try(
+    processor: Sandbox, fleet: Fleet
+) -> None:
+    update = "POST /v1/terminal/locations/*"
+    await processor.fault(match=update, kind="drop_before")
+    with pytest.raises(ExternalFault):
+        await fleet.location_for(KIOSK)
+    location, _ = await fleet.location_for(KIOSK)
+    assert location.unattended is True
+    assert [row.id for row in await fleet.locations()] == [location.id]
 
 
 async def test_without_an_address_only_what_is_there_is_found(fleet: Fleet) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from rig.network import SECRETS
+from rig.network import SECRETS, STARTS_AT
 from rig.sandbox import Sandbox
 from sample_config import whole
 from wattledger.clock import DrivenClock, utc_text
@@ -70,6 +70,16 @@ class Desk:
             return row
 
 
+async def _apply(work: Work, reader: str, day: int, **changes: Any) -> None:
+    """The depot with its reader, from that day of January on."""
+    config = whole(**changes)
+    config["plan"].append({"id": "guest", "name": "Guests", "route": "terminal", "ad_hoc": True})
+    config["terminal"] = [{"id": "door", "site": "depot", "provider": "stripe",
+                           "serves": ["D-1"], "reader": reader}]  # fmt: skip
+    async with work.transaction("apply") as tx:
+        await store.apply(tx.conn, versions(parse(config)), datetime(2026, 1, day, tzinfo=UTC))
+
+
 @pytest.fixture
 async def desk(work: Work, clock: DrivenClock, processor: Sandbox) -> Desk:
     client = stripe.StripeClient(
@@ -85,12 +95,7 @@ async def desk(work: Work, clock: DrivenClock, processor: Sandbox) -> Desk:
     made = await terminal.readers.create_async(
         {"registration_code": "simulated-wpe", "location": place.id}
     )
-    config = whole()
-    config["plan"].append({"id": "guest", "name": "Guests", "route": "terminal", "ad_hoc": True})
-    config["terminal"] = [{"id": "door", "site": "depot", "provider": "stripe",
-                           "serves": ["D-1"], "reader": made.id}]  # fmt: skip
-    async with work.transaction("apply") as tx:
-        await store.apply(tx.conn, versions(parse(config)), datetime(2026, 1, 1, tzinfo=UTC))
+    await _apply(work, made.id, 1)
     account = Processor("stripe", "north", "stripe", "RIG_STRIPE_KEY", "S", (),
                         base_url=processor.url, rate_per_s=1000,
                         endpoint_rate_per_s=1000)  # fmt: skip
@@ -149,3 +154,20 @@ async def test_nobody_comes_and_the_reader_is_free_again(desk: Desk) -> None:
         "SELECT array_agg(state ORDER BY reference) AS states FROM start_request"
     )
     assert states["states"] == ["expired", "starting"]
+
+
+@pytest.mark.parametrize(("rule", "days"), [([], 2), ([{"extended_authorization": True}], 30)])
+async def test_a_hold_at_a_reader_lasts_longer_where_that_was_asked_for(
+    work: Work, desk: Desk, rule: list[dict[str, Any]], days: int
+) -> None:
+    """A Mastercard at a reader: two days, or thirty. The alarm comes twelve hours before."""
+    await _apply(work, desk.reader, 2, payment=rule)
+    await _asked(desk)
+    await desk.hold_up("5555555555554444")
+    held = await desk.row("SELECT capture_before FROM payment WHERE state = 'held'")
+    lapses_at = STARTS_AT + timedelta(days=days)
+    assert abs(held["capture_before"] - lapses_at) < MINUTE
+    alarm = await desk.row(
+        "SELECT due_at FROM effect WHERE request->>'what' = 'hold.lapse' AND state = 'pending'"
+    )
+    assert alarm["due_at"] == held["capture_before"] - timedelta(hours=12)

@@ -114,10 +114,16 @@ class Fleet:
         params: dict[str, Any] = {
             "display_name": wanted.site_name,
             "address": wanted.address.parts,
-            "metadata": {SITE: wanted.site_id, _ATTENDED: "no" if wanted.unattended else "yes"},
-            **(_UNATTENDED if wanted.unattended else {}),
         }
-        row = await self._make(self._terminal.locations, params)
+        if not wanted.unattended:
+            marks = {SITE: wanted.site_id, _ATTENDED: "yes"}
+            row = await self._make(self._terminal.locations, {**params, "metadata": marks})
+            return _location(row), True
+        row = await self._make(self._terminal.locations, {**params, **_UNATTENDED})
+        # Marked once Stripe has called it so: what it did not call unattended is never found back.
+        with self._told():
+            marks = {SITE: wanted.site_id, _ATTENDED: "no"}
+            row = await self._terminal.locations.update_async(row.id, {"metadata": marks})
         return _location(row), True
 
     async def register(self, wanted: Wanted, location: Location) -> tuple[Reader, bool]:
