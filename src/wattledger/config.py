@@ -41,6 +41,7 @@ from wattledger.entitlements.model import (
 from wattledger.entitlements.payment_checks import check_payments
 from wattledger.entitlements.terminals import Terminal, TerminalVendor, check_terminals
 from wattledger.errors import BadInput, ConfigError
+from wattledger.forwarded import LOOPBACK, network
 from wattledger.payments.model import HoldStep, Processor, check_processor
 from wattledger.receipts.settings import (
     MAIL,
@@ -101,6 +102,8 @@ class Server(Section, frozen=True):
     frame_retention_days: Annotated[int, msgspec.Meta(ge=30, le=36_500)] = 90
     """Raw frames are evidence: the database itself keeps thirty days, whatever stands here."""
     page_password_env: str | None = None
+    trusted_proxies: tuple[str, ...] = LOOPBACK
+    """Addresses and networks whose ``X-Forwarded-For`` and ``Forwarded`` are believed."""
     ocpp_plain: bool = True
     """Whether charge points may connect without TLS, at ``ocpp_port``."""
     ocpp_tls_port: Port | None = None
@@ -249,6 +252,15 @@ def _check_exposure(config: Config) -> None:
                 )
 
 
+def _check_proxies(server: Server) -> None:
+    for i, each in enumerate(server.trusted_proxies):
+        try:
+            network(each)
+        except ValueError:
+            expected = 'an address or a network, such as "10.0.0.5" or "10.0.0.0/8"'
+            raise BadInput(f"$.server.trusted_proxies[{i}]", each, expected) from None
+
+
 def _check_ocpp(server: Server) -> None:
     """A port that is on has what it needs."""
     if server.ocpp_tls_port is None:
@@ -267,6 +279,7 @@ def _check_ocpp(server: Server) -> None:
 def _check(config: Config) -> None:
     _check_exposure(config)
     _check_ocpp(config.server)
+    _check_proxies(config.server)
     ids = {
         kind: check_ids(f"$.{kind}", [row.id for row in getattr(config, kind)])
         for kind in ("entity", "site", "plan", "account", "processor", "target", "tariff")

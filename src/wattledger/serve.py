@@ -34,6 +34,7 @@ from wattledger.db.work import Checkpoint, Work, no_checkpoint
 from wattledger.entitlements.publication import in_words
 from wattledger.entitlements.terminals import TerminalVendor
 from wattledger.errors import ConfigError, DatabaseFault, ExternalFault
+from wattledger.forwarded import Forwarded
 from wattledger.gateway.limits import Limits
 from wattledger.gateway.server import Gateway
 from wattledger.gateway.tls import Certificate
@@ -312,8 +313,9 @@ async def _http(app: Any, config: Config) -> AsyncIterator[int]:
         raise ExternalFault(
             f"can't listen for HTTP on {host}:{port}: {error.strerror}; set server.http_port"
         ) from None
+    app = Forwarded(app, config.server.trusted_proxies)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off",
-                              timeout_graceful_shutdown=2)  # fmt: skip
+                              proxy_headers=False, timeout_graceful_shutdown=2)  # fmt: skip
     server = uvicorn.Server(settings)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server.serve([listener]), name="http")
