@@ -7,6 +7,7 @@ WattledgerError
 ├── CantSay              another format has no words for what a tariff says
 ├── NotFound             what was asked for does not exist
 ├── Conflict             the same key came with another content, or the state forbids it
+├── TooMany              asked for too often, or too much at a time: later it may be
 ├── Refused              an authorization that was not given
 │   └── Forbidden        known, but may not do this
 ├── CantPrice            a session that can't be priced safely: it is held, never guessed
@@ -64,6 +65,16 @@ class NotFound(WattledgerError):
 
 class Conflict(WattledgerError):
     """The same key came with another content, or the state forbids it."""
+
+
+class TooMany(WattledgerError):
+    """Asked for too often, or too much at a time. ``reason`` names the limit, and
+    ``retry_after_s`` says when it may be asked for again."""
+
+    def __init__(self, reason: str, message: str, retry_after_s: int) -> None:
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class Refused(WattledgerError):

@@ -1,4 +1,4 @@
-"""Whose request it is where proxies of ours stand between: by ``X-Forwarded-For`` and ``Forwarded``.
+"""Whose request it is behind proxies of ours: by ``X-Forwarded-For`` and ``Forwarded``.
 
 Each proxy writes down, at the right end, who asked it. So the list is read from the right, and only
 as long as our own proxies wrote it; what stands further left is the asker's word and worth nothing.

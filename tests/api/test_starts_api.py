@@ -157,3 +157,24 @@ async def test_a_start_at_a_terminal_leads_to_its_receipt(
     assert found["receipt_url"] == f"https://pay.example.com/r/{begun.session_id}-proof"
     ((contract,),) = [row.values() for row in await yard.rows("SELECT contract FROM session")]
     assert contract["email"] == "kim@example.com", "where one was given the receipt is mailed too"
+
+
+async def test_where_somebody_pays_already_it_says_when_to_ask_again(
+    api: httpx.AsyncClient,
+) -> None:
+    """A start over the API has no page: it keeps the connector as long as it waits for the card."""
+    first = (await _ask(api, QR)).json()
+    answer = await _ask(api, QR, "k2")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
+    assert answer.json()["reason"] == "connector_taken"
+    assert answer.json()["retry_after_s"] == 600
+    await api.post(f"/v1/starts/{first['id']}/cancel", headers=APP)
+    again = await _ask(api, QR, "k2")
+    assert again.status_code == 201, "the same request: nothing was kept of the refusal"
+
+
+async def test_nobody_on_the_way_keeps_an_answer(api: httpx.AsyncClient) -> None:
+    start = await _ask(api, ANN)
+    for answer in (start, await api.get(f"/v1/starts/{start.json()['id']}", headers=APP),
+                   await api.get("/v1/starts/none", headers=APP)):  # fmt: skip
+        assert answer.headers["cache-control"] == "no-store"

@@ -15,18 +15,25 @@ from wattledger.errors import (
     Forbidden,
     NotFound,
     Refused,
+    TooMany,
     WattledgerError,
 )
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
-    """``value`` as JSON."""
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    """``value`` as JSON. Nobody on its way keeps it."""
+    return Response(
+        msgspec.json.encode(value), status, {"Cache-Control": "no-store"},
+        media_type="application/json",
+    )  # fmt: skip
 
 
 async def error_answer(request: Request, error: Exception) -> Response:
     """An error raised on purpose, as the status that says whose turn it is."""
-    return json_answer(told(error), _status(error))
+    answer = json_answer(told(error), _status(error))
+    if isinstance(error, TooMany):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
 
 
 def told(error: Exception) -> dict[str, Any]:
@@ -34,6 +41,8 @@ def told(error: Exception) -> dict[str, Any]:
     body: dict[str, Any] = {"error": str(error)}
     if isinstance(error, BadInput):
         body |= {"path": error.path, "got": repr(error.got)[:200], "expected": error.expected}
+    if isinstance(error, TooMany):
+        body |= {"reason": error.reason, "retry_after_s": error.retry_after_s}
     return body
 
 
@@ -43,6 +52,7 @@ _STATUS = (
     (BadInput, 422),
     (NotFound, 404),
     (Conflict, 409),
+    (TooMany, 429),
     (ExternalFault, 502),
 )
 

@@ -50,7 +50,10 @@ async def once(
                 " with another"
             ) from None  # fmt: skip
         if kept is not None:
-            return Response(kept["body"], kept["status"], media_type="application/json")
+            return Response(
+                kept["body"], kept["status"], {"Cache-Control": "no-store"},
+                media_type="application/json",
+            )  # fmt: skip
         answer = await act()
         if answer.status_code < 300:
             text = bytes(answer.body).decode()

@@ -112,12 +112,10 @@ async def get_client_secret(request: Request) -> Response:
     secret = await client_secret(processor, state.secrets, intent_id)
     if secret is None:
         raise NotFound(f"the processor has no intent of start {start.id}")
-    found = json_answer({
+    return json_answer({
         "client_secret": secret,
         "publishable_key": publishable(processor, state.secrets),
     })  # fmt: skip
-    found.headers["cache-control"] = "no-store"
-    return found
 
 
 async def post_look(request: Request) -> Response:

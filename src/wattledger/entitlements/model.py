@@ -368,6 +368,10 @@ class Policies(Section, frozen=True):
     """Whose payment was disputed and lost does not charge again until a person lets them."""
     pay_within_s: Annotated[int, msgspec.Meta(ge=60, le=3_600)] = 600
     """A start that waits for its driver's card is given up after this."""
+    unpaid_starts_per_hour: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
+    """How many starts that anybody may ask for may go unpaid at a connector within an hour."""
+    unpaid_starts_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
+    """How many of them may wait for their cards at the same time, in all."""
     retry_window_s: Annotated[int, msgspec.Meta(ge=0, le=60)] = 45
     """A hold whose start failed is kept for another try of its driver, so long at most."""
 

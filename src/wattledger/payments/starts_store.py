@@ -51,11 +51,17 @@ class StartRequest(msgspec.Struct, frozen=True):
     """For a session to follow, once the charge point was told."""
     keep_s: int = 45
     """For another try, once it has failed."""
+    kept_until: datetime | None = None
+    """Its page is taken to be open until then; None: it has none that we hear of."""
 
     @property
     def live(self) -> bool:
         """Whether its driver still waits for it."""
         return self.state in LIVE
+
+    def left_by(self, now: datetime) -> bool:
+        """Whether it waits for a card, and its page is closed."""
+        return self.state == "paying" and self.kept_until is not None and self.kept_until <= now
 
     @property
     def paid(self) -> Paid:
@@ -163,6 +169,49 @@ async def awaited(conn: Conn, start_id: str, expires_at: datetime) -> None:
     await conn.execute(
         "UPDATE start_request SET expires_at = %s WHERE id = %s", (expires_at, start_id)
     )
+
+
+async def keep(conn: Conn, start_id: str, until: datetime) -> None:
+    """While it waits for its card, its page is taken to be open until then."""
+    await conn.execute(
+        "UPDATE start_request SET kept_until = %s WHERE id = %s AND state = 'paying'"
+        " AND kept_until IS NOT NULL",
+        (until, start_id),
+    )
+
+
+async def live_at(conn: Conn, charge_point_id: str) -> list[StartRequest]:
+    """Whoever waits at a charge point, the first first."""
+    cursor = await conn.execute(
+        f"SELECT {_COLUMNS} FROM start_request WHERE charge_point_id = %s"
+        " AND state IN ('paying', 'starting') ORDER BY asked_at, id",
+        (charge_point_id,),
+    )
+    return [StartRequest(**row) for row in await cursor.fetchall()]
+
+
+async def unpaid_at(
+    conn: Conn, charge_point_id: str, connector_id: int | None, since: datetime
+) -> list[datetime]:
+    """When starts there were asked for that anybody may ask for, and that led to no hold and no
+    session; the first first."""
+    cursor = await conn.execute(
+        "SELECT r.asked_at FROM start_request r LEFT JOIN payment p ON p.id = r.payment_id"
+        " WHERE r.charge_point_id = %s AND r.connector_id IS NOT DISTINCT FROM %s"
+        " AND r.asked_at > %s AND r.route = 'checkout' AND r.session_id IS NULL"
+        " AND p.authorized_minor IS NULL ORDER BY r.asked_at",
+        (charge_point_id, connector_id, since),
+    )
+    return [row["asked_at"] for row in await cursor.fetchall()]
+
+
+async def count_unpaid(conn: Conn) -> int:
+    """How many that anybody may ask for wait for their cards."""
+    cursor = await conn.execute(
+        "SELECT count(*) AS n FROM start_request WHERE state = 'paying' AND route = 'checkout'"
+    )
+    row = await cursor.fetchone()
+    return int(row["n"]) if row else 0
 
 
 async def take_turns(conn: Conn, whose: str) -> None:

@@ -437,15 +437,17 @@ async def test_a_station_of_2_1_says_the_token_at_once_or_later(yard: Yard, *, l
 
 
 async def test_a_hold_that_another_try_takes_over_is_not_given_back_meanwhile(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
+    work: Work, clock: DrivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A guest's second card payment stands while the first one's hold goes on with a third try."""
+    """A guest's second card payment stands, at the other connector, while the first one's hold goes
+    on with a third try."""
+    yard = await Yard.open(work, clock, site__0__charge_points__0__connectors=2)
     first = of(await yard.ask("1", route=Route.CHECKOUT))
     await yard.answer("stripe.intent", Done({"intent_id": "pi_1", "status": "x"}))
     await yard.seen("requires_capture", first.payment_id, fingerprint="fp_1")
     await yard.not_told()
     yard.clock.advance(yard.clock.now() + timedelta(seconds=5))
-    second = of(await yard.ask("2", route=Route.CHECKOUT))
+    second = of(await yard.ask("2", route=Route.CHECKOUT, connector_id=2))
     await yard.answer("stripe.intent", Done({"intent_id": "pi_2", "status": "x"}))
     found, go_on, tell = asyncio.Event(), asyncio.Event(), ask_start.tell
 

@@ -18,7 +18,7 @@ from simulation.payments.house import House
 from simulation.payments.processors import Account
 from wattledger.contract import Route
 from wattledger.db.effects import Done, Effect, Outcome, Rejected
-from wattledger.errors import BadInput, Conflict
+from wattledger.errors import BadInput, Conflict, TooMany
 from wattledger.gateway.connection import Peer
 from wattledger.gateway.server import PROTOCOLS
 from wattledger.payments import starts_store
@@ -171,7 +171,10 @@ class Street:
     async def _ask(self, visit: Visit, route: Route, **more: Any) -> Any:
         wanted = Wanted(route, visit.point.id, f"visit-{visit.number}", nonce=f"n{visit.number}",
                         connector_id=1, **more)  # fmt: skip
-        asked = await self.house.do(lambda world: ask_start.ask(world, wanted))
+        try:
+            asked = await self.house.do(lambda world: ask_start.ask(world, wanted))
+        except TooMany:
+            return None  # another driver's start is under way there
         return asked if asked.start is not None else None
 
     async def _pay_by_page(self, visit: Visit, start: Any) -> None:

@@ -20,9 +20,9 @@ from wattledger.payments.store import Payment
 from wattledger.pipeline import timed
 from wattledger.pipeline.charging.authorize import record
 from wattledger.pipeline.deciding import money_acts
-from wattledger.pipeline.starting import asking
+from wattledger.pipeline.starting import asking, room
 from wattledger.pipeline.starting.hold_sizes import with_hold
-from wattledger.pipeline.starting.starts import EXPIRE, tell
+from wattledger.pipeline.starting.starts import EXPIRE, KEPT, tell
 from wattledger.pipeline.world import World
 
 
@@ -51,6 +51,8 @@ class Wanted(msgspec.Struct, frozen=True):
     command_key: str | None = None
     actor: str | None = None
     """Who asks, for the audit record."""
+    page: bool = False
+    """Whether a page of ours is open for it, and says so."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -71,7 +73,8 @@ class _Terms(msgspec.Struct, frozen=True):
 async def ask(world: World, wanted: Wanted) -> Asked:
     """Decide, and ask for the hold; with the same reference once.
 
-    Raises Conflict where the reference came before with something else.
+    Raises Conflict where the reference came before with something else, and TooMany where there is
+    no room for a start that anybody may ask for.
     """
     now = world.now
     snapshot = await world.snapshot(now)
@@ -108,7 +111,8 @@ async def ask(world: World, wanted: Wanted) -> Asked:
             tx.conn, world, snapshot, contract, wanted.charge_point_id, wanted.connector_id, now
         )
         terms = _Terms(wanted, _request(snapshot, wanted, contract, start_id, token, now), contract)
-        start = await _begin(tx, terms)
+        await room.at_connector(tx, snapshot, terms.start)
+        start = await _begin(tx, snapshot, terms)
         if wanted.actor is not None:
             await money_acts.record(
                 tx, actor=wanted.actor, act="start.ask", subject=start.id,
@@ -197,13 +201,15 @@ def _request(
         command_key=wanted.command_key,
         wait_s=own or policies.connection_timeout_s,
         keep_s=policies.retry_window_s,
+        kept_until=now + KEPT if wanted.page else None,
     )
 
 
-async def _begin(tx: Transaction, terms: _Terms) -> StartRequest:
+async def _begin(tx: Transaction, snapshot: Snapshot, terms: _Terms) -> StartRequest:
     """With a hold that goes on, or where nobody needs one, the charge point is told at once."""
     start, contract = terms.start, terms.contract
     if not contract.hold_minor:
+        await room.unpaid(tx, snapshot, start)
         await starts_store.add(tx.conn, start)
         return await tell(tx, start)
     payment = await _hold_to_go_on(tx, terms)
@@ -211,6 +217,7 @@ async def _begin(tx: Transaction, terms: _Terms) -> StartRequest:
         start = msgspec.structs.replace(start, payment_id=payment.id, driver=payment.driver)
         await starts_store.add(tx.conn, start)
         return await tell(tx, start)
+    await room.unpaid(tx, snapshot, start)
     payment_id = derive("pay", start.id)
     start = msgspec.structs.replace(start, payment_id=payment_id)
     on_file = start.route == Route.APP

@@ -27,8 +27,13 @@ from wattledger.pipeline.handlers import Handler, Settled
 from wattledger.pipeline.stations import commands
 from wattledger.pipeline.world import World
 
-EXPIRE, RELEASE = "start.expire", "hold.release"
+EXPIRE, RELEASE, LEFT = "start.expire", "hold.release", "start.left"
 """What is put off (``timed``)."""
+KEPT = timedelta(seconds=90)
+"""A page that is not heard of for so long is taken to be closed. One in the background may be
+silent: its driver confirms in the bank's app."""
+_COMES_BACK = timedelta(seconds=15)
+"""A page that is loaded again says first that it is left."""
 # A hold in one of these states is being made, or stands: a session may be paid by it.
 _ATTACHED = ("holding", "held")
 
@@ -139,6 +144,39 @@ async def expire(settled: Settled) -> None:
     await _failed(tx, start, "expired", "no_card" if start.state == "paying" else "no_session")
 
 
+async def seen(world: World, start: StartRequest) -> None:
+    """Its page is still open, and says so every few seconds; now and then it is written down."""
+    if start.state != "paying" or start.kept_until is None:
+        return
+    now = world.now
+    if start.kept_until < now + KEPT * 2 // 3:
+        async with world.work.transaction("ask", now=now) as tx:
+            await starts_store.keep(tx.conn, start.id, now + KEPT)
+
+
+async def page_left(world: World, start: StartRequest) -> None:
+    """Its page is closed: from now on the next driver may have the connector. Without one it is
+    given up in a moment, unless the page comes back."""
+    if start.state != "paying" or start.kept_until is None:
+        return
+    async with world.work.transaction("ask") as tx:
+        await starts_store.keep(tx.conn, start.id, tx.now)
+        await timed.put_off(tx, LEFT, start.id, tx.now + _COMES_BACK)
+
+
+async def left(settled: Settled) -> None:
+    """It is given up, unless its page was opened again."""
+    await leave(settled.tx, settled.effect.subject)
+
+
+async def leave(tx: Transaction, start_id: str) -> None:
+    """Given up at once where its page is closed and no card is held: what it asked the processor
+    for is cancelled there, also where the card was confirmed in this same moment."""
+    start = await starts_store.get(tx.conn, start_id, lock=True)
+    if start is not None and start.left_by(tx.now):
+        await _failed(tx, start, "expired", "left")
+
+
 async def _failed(tx: Transaction, start: StartRequest, state: str, why: str) -> None:
     """The hold is kept for another try, a little while; a card that never came is not waited for
     any longer."""
@@ -227,4 +265,4 @@ async def turned_down(tx: Transaction, found: Beginning, why: str) -> None:
 
 
 HANDLERS = {"ocpp.remote_start": Handler("commanded", told, not_told)}
-WHATS = {EXPIRE: expire, RELEASE: release}
+WHATS = {EXPIRE: expire, RELEASE: release, LEFT: left}
