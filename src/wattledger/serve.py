@@ -49,6 +49,7 @@ from wattledger.pipeline.settle import ensure_schedule
 from wattledger.pipeline.stations import upkeep
 from wattledger.pipeline.world import World
 from wattledger.receipts.links import checked
+from wattledger.slow import Impatient, InTime
 from wattledger.web import Live, page_routes
 from wattledger.web.driver import Driver
 from wattledger.worker import Gate, Worker
@@ -313,9 +314,11 @@ async def _http(app: Any, config: Config) -> AsyncIterator[int]:
         raise ExternalFault(
             f"can't listen for HTTP on {host}:{port}: {error.strerror}; set server.http_port"
         ) from None
-    app = Forwarded(app, config.server.trusted_proxies)
-    settings = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off",
-                              proxy_headers=False, timeout_graceful_shutdown=2)  # fmt: skip
+    app = InTime(Forwarded(app, config.server.trusted_proxies))
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="off", proxy_headers=False,
+        http=Impatient, timeout_graceful_shutdown=2,
+    )  # fmt: skip
     server = uvicorn.Server(settings)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server.serve([listener]), name="http")

@@ -358,8 +358,11 @@ async def test_an_event_that_says_what_is_known_is_not_looked_at(
 
 
 async def test_an_event_that_stripe_did_not_sign_is_refused(api: httpx.AsyncClient) -> None:
+    beyond_ascii = {"stripe-signature": f"t={int(time.time())},v1=\xff".encode("latin-1")}
     for headers in ({}, _signed(EVENT, "wrong"), _signed(EVENT + b" "),
-                    _signed(EVENT, at=int(time.time()) - 3_600)):  # fmt: skip
+                    _signed(EVENT, at=int(time.time()) - 3_600), beyond_ascii):  # fmt: skip
         assert (await api.post(HOOK, content=EVENT, headers=headers)).status_code == 400
     other = await api.post("/v1/webhooks/stripe/who", content=EVENT, headers=_signed(EVENT))
     assert other.status_code == 404
+    long = await api.post(HOOK, content=b"x" * (512 * 1024 + 1))
+    assert long.status_code == 422

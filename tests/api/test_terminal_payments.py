@@ -59,7 +59,7 @@ async def vendor(work: Work, pool: Pool) -> AsyncIterator[httpx.AsyncClient]:
 
 async def _send(client: httpx.AsyncClient, body: Any, **headers: str) -> httpx.Response:
     """As the vendor would: signed by an independent library."""
-    raw = json.dumps(body)
+    raw = body if isinstance(body, str) else json.dumps(body)
     now = datetime.now(UTC)
     signed = {
         "webhook-id": "msg_1", "webhook-timestamp": str(int(now.timestamp())),
@@ -146,6 +146,16 @@ async def test_what_can_not_be_is_told_with_its_path(
     answer = await _send(vendor, PAID | change)
     assert answer.status_code == 422
     assert answer.json()["path"] == path
+
+
+@pytest.mark.parametrize("number", ["1e9999999", "1e-99999999", "1e7777777777777"])
+@pytest.mark.parametrize("name", ["amount", "connector_id"])
+async def test_a_number_that_would_fill_the_memory_is_refused(
+    vendor: httpx.AsyncClient, name: str, number: str
+) -> None:
+    """It takes ten characters to write, and a hundred million in full."""
+    answer = await _send(vendor, json.dumps(PAID | {name: "@"}).replace('"@"', number))
+    assert (answer.status_code, answer.json()["path"]) == (422, f"$.{name}")
 
 
 async def test_a_time_without_end_is_refused(vendor: httpx.AsyncClient) -> None:

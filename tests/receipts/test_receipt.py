@@ -239,3 +239,23 @@ async def test_a_reason_of_many_lines_still_fits_on_paper(reading: Connection) -
         documents=tuple(msgspec.structs.replace(d, reason=reason) for d in found.documents) * 2,
     )
     assert receipts.pdf(told).startswith(b"%PDF")
+
+
+async def test_no_name_becomes_a_part_of_the_receipt(reading: Connection) -> None:
+    """Sellers and places are named by the configuration, tokens by charge points."""
+    evil = "</title></style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    found = await store.read(reading, FULL)
+    swap = msgspec.structs.replace
+    found = swap(
+        found, tariff=evil, token=evil, free_reason=evil,
+        seller=Seller(evil, (evil,), (evil,), evil, evil),
+        place=swap(found.place, name=evil, address=(evil,), charge_point_id=evil),
+        lines=tuple(swap(line, text=evil) for line in found.lines),
+        paid=tuple(swap(part, what=evil, note=evil) for part in found.paid),
+    )  # fmt: skip
+    for html in (receipts.html(found, "/r/x"), receipts.page.not_yet(evil)):
+        assert "&lt;script&gt;alert(1)" in html
+        assert "<script" not in html
+        assert "<img" not in html
+    assert "script-src" not in receipts.page.policy()
+    assert receipts.page.policy().startswith("default-src 'none';"), "so no script runs at all"

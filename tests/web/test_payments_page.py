@@ -100,6 +100,49 @@ async def test_a_decision_names_its_person_and_is_said(client: httpx.AsyncClient
     assert "Let go by Ann" in one
 
 
+@pytest.mark.parametrize(
+    "path", ["/payments/act", f"/sessions/{FULL}/refund", f"/sessions/{FULL}/receipt"]
+)
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"origin": "null"}, {"origin": "https://evil.example"}, {"sec-fetch-site": "same-site"},
+     {"sec-fetch-site": "cross-site", "origin": "http://test"}, {"sec-fetch-site": "none"}],
+)  # fmt: skip
+async def test_no_money_moves_by_a_form_of_another_page(
+    client: httpx.AsyncClient, path: str, headers: dict[str, str]
+) -> None:
+    form = {"act": "payment.release", "subject": PARKED, "reason": "x", "by": "Eve", "whole": "1"}
+    answer = await client.post(path, data=form, headers=headers)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert 'id="parked"' in (await client.get("/payments")).text
+
+
+@pytest.mark.parametrize(
+    "away", ["https://evil.example", "//evil.example/payments", "/\\evil.example", "javascript:x",
+             "/payments\\..\\evil", "/payments?x=1", "payments", "/q/D-1"],
+)  # fmt: skip
+async def test_a_decision_leads_back_to_a_page_of_ours(
+    client: httpx.AsyncClient, away: str
+) -> None:
+    answer = await act(client, "payment.release", PARKED, back=away)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/payments?did=")
+
+
+async def test_the_name_of_who_decided_is_kept_by_the_browser_alone(
+    client: httpx.AsyncClient,
+) -> None:
+    said = (await act(client, "payment.release", PARKED)).headers["set-cookie"].lower()
+    assert "httponly" in said
+    assert "samesite=strict" in said
+    assert "secure" not in said, "this page came over plain HTTP"
+    over = {**OURS, "host": "test"}
+    form = {"act": "payment.release", "subject": "x", "reason": "x", "by": "Ann"}
+    answer = await client.post("https://test/payments/act", data=form, headers=over)
+    assert "secure" in answer.headers["set-cookie"].lower()
+
+
 async def test_what_was_taken_too_much_is_given_back_on_its_page(
     client: httpx.AsyncClient, database: Database
 ) -> None:

@@ -56,7 +56,8 @@ async def from_stripe(request: Request) -> Response:
     secret = state.secrets(processor.webhook_secret_env)
     try:
         event = stripe.Webhook.construct_event(body, signature, secret)
-    except (stripe.SignatureVerificationError, ValueError) as error:
+    except (stripe.SignatureVerificationError, ValueError, TypeError) as error:
+        # TypeError: a signature that is no ASCII, which the SDK does not compare.
         return json_answer({"error": f"not signed with our secret: {error}"}, 400)
     async with state.world.work.transaction("inbox", now=now) as tx:
         # An event carries the count of its pending deliveries: a repetition may differ in it.

@@ -28,6 +28,7 @@ _KINDS = ("pdf", "xml")
 _HEADERS = {
     "Cache-Control": "private, no-store",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex",
 }
@@ -50,7 +51,8 @@ def _rated(handler: Handler) -> Handler:
 
     async def answer(request: Request) -> Response:
         if not rate.allows(request.client.host if request.client else ""):
-            return PlainTextResponse("That was often. Try again in a minute.\n", 429, _HEADERS)
+            headers = {**_HEADERS, "Retry-After": str(rate.retry_after_s)}
+            return PlainTextResponse("That was often. Try again in a minute.\n", 429, headers)
         return await handler(request)
 
     return answer

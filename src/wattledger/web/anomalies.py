@@ -119,7 +119,7 @@ async def decide(site: Site, request: Request) -> Response:
     else:
         site.wake()
         answer = RedirectResponse(_back(form.get("back", ""), number), 303)
-    return forms.remember(answer, by)
+    return forms.remember(request, answer, by)
 
 
 async def of_session(

@@ -74,8 +74,11 @@ def name_of(request: Request) -> str:
     return unquote(request.cookies.get(COOKIE, ""))
 
 
-def remember(answer: Response, by: str) -> Response:
-    """The answer, with the name for the next form."""
+def remember(request: Request, answer: Response, by: str) -> Response:
+    """The answer, with the name for the next form: only a name, which lets nobody do anything."""
     if by:
-        answer.set_cookie(COOKIE, quote(by), max_age=_YEAR_S, httponly=True, samesite="strict")
+        answer.set_cookie(
+            COOKIE, quote(by), max_age=_YEAR_S, httponly=True, samesite="strict",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
     return answer

@@ -72,7 +72,7 @@ async def decide(site: Site, request: Request) -> Response:
     else:
         site.wake()
         answer = RedirectResponse(await back(site, form), 303)
-    return forms.remember(answer, by)
+    return forms.remember(request, answer, by)
 
 
 def _known(name: str) -> None:

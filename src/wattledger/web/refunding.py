@@ -68,7 +68,7 @@ async def mail(site: Site, request: Request) -> Response:
         answer = RedirectResponse(
             await payments.back(site, {**form, "back": f"/sessions/{session_id}"}), 303
         )
-    return forms.remember(answer, by)
+    return forms.remember(request, answer, by)
 
 
 async def ask(site: Site, request: Request) -> Response:
@@ -94,7 +94,7 @@ async def ask(site: Site, request: Request) -> Response:
     else:
         site.wake()
         answer = RedirectResponse(f"/sessions/{session_id}?refund={found.id}#refunds", 303)
-    return forms.remember(answer, by)
+    return forms.remember(request, answer, by)
 
 
 _LINE = re.compile(r"[0-9]{1,6}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import Any, Literal
 
 import msgspec
@@ -111,7 +111,7 @@ def _amount(given: Mapping[str, Any], path: str) -> str | None:
     value = given.get("amount")
     if value is None:
         return None
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    text = _written(value, f"{path}.amount")
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise BadInput(f"{path}.amount", value, "a decimal such as 12.00")
     if text.startswith("-"):
@@ -119,11 +119,22 @@ def _amount(given: Mapping[str, Any], path: str) -> str | None:
     return text
 
 
+def _written(value: object, path: str) -> str:
+    """A number in full; never one so far from 1 that it would fill the memory."""
+    if not isinstance(value, Decimal):
+        return str(value)
+    try:
+        exact.check_bounded(value)
+    except DecimalException:
+        raise BadInput(path, value, "a number that can be") from None
+    return format(value, "f")
+
+
 def _connector(given: Mapping[str, Any], path: str) -> int | None:
     value = given.get("connector_id")
     if value is None:
         return None
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    text = _written(value, f"{path}.connector_id")
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:5]) <= 9_999:
         raise BadInput(f"{path}.connector_id", value, "a connector's number, from 1 on")
     if "charge_point_id" not in given:
