@@ -20,6 +20,7 @@ from wattledger.rate import Rate
 from wattledger.web.driver import Driver
 
 KEY = "ab" * 24
+JSON = {"content-type": "application/json"}
 SECOND = {"routes": ["checkout"], "second_charge": True}
 
 
@@ -139,33 +140,45 @@ async def _start(page: httpx.AsyncClient, key: str = KEY, **more: Any) -> httpx.
     return await page.post("/q/-/starts", json=body)
 
 
+def by(key: str) -> dict[str, str]:
+    return {"x-start-key": key}
+
+
+async def _look(page: httpx.AsyncClient, key: str = KEY) -> dict[str, Any]:
+    answer = await page.get("/q/-/start", params={"at": "D-1"}, headers=by(key))
+    return dict(answer.json())
+
+
+async def _post(page: httpx.AsyncClient, what: str, key: str = KEY) -> httpx.Response:
+    return await page.post(f"/q/-/start/{what}", params={"at": "D-1"}, headers=by(key))
+
+
 async def test_from_the_card_to_the_stop(page: httpx.AsyncClient, yard: Yard) -> None:
     first = (await _start(page, email="guest@example.com")).json()
     assert (first["stage"], first["ready"]) == ("paying", False)
     assert (await _start(page)).json() == first, "sent again it counts once"
     await yard.answer("stripe.intent", Done({"intent_id": "pi_1", "status": "x"}))
-    where = f"/q/-/starts/{KEY}"
-    assert (await page.get(where, params={"at": "D-1"})).json()["ready"] is True
-    await page.post(f"{where}/paid", params={"at": "D-1"})
+    assert (await _look(page))["ready"] is True
+    await _post(page, "paid")
     (asked,) = await yard.asked_of("stripe.fetch")
     assert (asked["object"], asked["id"]) == ("payment_intent", "pi_1")
     await yard.seen("requires_capture", fingerprint="fp_1")
-    starting = (await page.get(where, params={"at": "D-1"})).json()
+    starting = await _look(page)
     assert starting["stage"] == "starting"
     await yard.told()
     (row,) = await yard.rows("SELECT token, email FROM start_request")
     assert row["email"] == "guest@example.com"
     await yard.begin(row["token"])
-    running = (await page.get(where, params={"at": "D-1"})).json()
+    running = await _look(page)
     assert running["stage"] == "charging"
-    await page.post(f"{where}/stop", params={"at": "D-1"})
+    await _post(page, "stop")
     assert len(await yard.asked_of("ocpp.remote_stop")) == 1
 
 
 async def test_cancelled_before_anything_was_paid(page: httpx.AsyncClient, yard: Yard) -> None:
     await _start(page)
     await yard.answer("stripe.intent", Done({"intent_id": "pi_1", "status": "x"}))
-    found = (await page.post(f"/q/-/starts/{KEY}/stop", params={"at": "D-1"})).json()
+    found = (await _post(page, "stop")).json()
     assert found["stage"] == "failed"
     assert "cancelled" in found["text"]
     assert len(await yard.asked_of("stripe.release")) == 1
@@ -188,10 +201,10 @@ async def test_only_the_browsers_key_opens_a_start(page: httpx.AsyncClient, yard
     (row,) = await yard.rows("SELECT id, reference, token FROM start_request")
     assert KEY not in "".join(row.values()), "what we keep of it opens nothing"
     for key in ("ab" * 23 + "ac", row["id"], row["reference"], row["token"], KEY.upper()):
-        answer = await page.get(f"/q/-/starts/{key}", params={"at": "D-1"})
+        answer = await page.get("/q/-/start", params={"at": "D-1"}, headers=by(key))
         assert answer.status_code in (404, 409)
         assert "stage" not in answer.json()
-    elsewhere = await page.get(f"/q/-/starts/{KEY}", params={"at": "D-2"})
+    elsewhere = await page.get("/q/-/start", params={"at": "D-2"}, headers=by(KEY))
     assert elsewhere.status_code == 404
 
 
@@ -207,7 +220,7 @@ async def test_another_page_can_not_start_anything(page: httpx.AsyncClient) -> N
      b'{"charge_point_id": "D-1", "key": "' + KEY.encode() + b'", "email": "no"}', b"x" * 5000],
 )  # fmt: skip
 async def test_what_the_page_does_not_send(page: httpx.AsyncClient, body: bytes) -> None:
-    answer = await page.post("/q/-/starts", content=body)
+    answer = await page.post("/q/-/starts", content=body, headers=JSON)
     assert answer.status_code == 409
     assert answer.json()["error"]
 

@@ -2,7 +2,7 @@
 
 Anybody may open it. What is typed into the processor's own fields never reaches us; the page holds
 a key that the browser drew, of which we keep a digest, and by it alone its start can be asked about
-and stopped.
+and stopped. It comes in a header, never in an address: those are written down on their way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote as quoted
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -19,7 +20,14 @@ from starlette.routing import Route as Path
 
 from wattledger.contract import Route
 from wattledger.entitlements.payment_checks import is_address
-from wattledger.errors import BadInput, Conflict, ExternalFault, NotFound, WattledgerError
+from wattledger.errors import (
+    BadInput,
+    Conflict,
+    ExternalFault,
+    NotFound,
+    TooMany,
+    WattledgerError,
+)
 from wattledger.ids import content_digest, derive
 from wattledger.payments import starts_store
 from wattledger.payments.starts_store import StartRequest
@@ -39,6 +47,7 @@ log = logging.getLogger(__name__)
 _KEY = re.compile(r"[0-9a-f]{48}")
 _FILES = ("driver.js", "driver.css")
 _BODY_MAX_BYTES = 4096
+_KEY_HEADER = "x-start-key"
 _REAL = "https://js.stripe.com"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -73,10 +82,16 @@ class Driver:
         self._site = Site(pool, world.work.clock, None)
         self._looks = Rate(per_minute=120, burst=60)
         self._starts = Rate(per_minute=6, burst=6)
+        # Many drivers may be one address, of a phone company: who has a key is told apart by it,
+        # and only keys that open nothing count for the address.
+        self._asks = Rate(per_minute=120, burst=60)
+        self._wrong = Rate(per_minute=60, burst=60)
+        # What makes a call at the processor.
+        self._calls = Rate(per_minute=12, burst=12)
 
     def routes(self) -> list[Path]:
         """All of them; a charge point's id may have slashes in it, and never begins with a dash."""
-        one = "/q/-/starts/{key}"
+        one = "/q/-/start"
         finding = Finding(
             self._world, self._pool, self._secrets, self._receipts_by, self._site, _file, _address
         )
@@ -87,13 +102,16 @@ class Driver:
             Path(one, self._guarded(self._look)),
             Path(one + "/secret", self._guarded(self._secret)),
             Path(one + "/paid", self._guarded(self._paid), methods=["POST"]),
+            Path(one + "/left", self._guarded(self._left), methods=["POST"]),
             Path(one + "/stop", self._guarded(self._stop), methods=["POST"]),
             Path("/q/{charge_point_id:path}", self._page, methods=["GET"]),
         ]
 
     async def _page(self, request: Request) -> Response:
         if not self._looks.allows(_address(request)):
-            return self._html(request, 429, problem=driver_words.TOO_OFTEN)
+            answer = self._html(request, 429, problem=driver_words.TOO_OFTEN)
+            answer.headers["Retry-After"] = str(self._looks.retry_after_s)
+            return answer
         point_id = request.path_params["charge_point_id"]
         try:
             place = await driver_place.look(
@@ -136,26 +154,41 @@ class Driver:
         """With its rate, from our own page only, and with errors in words."""
 
         async def answer(request: Request) -> Response:
-            if not self._looks.allows(_address(request)):
-                return _failed(429, driver_words.TOO_OFTEN.text)
-            if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
-                return _failed(403, "This page can only be used by itself.")
+            found = self._refusal(request)
             try:
-                found = await handler(request)
+                found = found or await handler(request)
             except NotFound:
+                self._wrong.allows(_address(request))
                 found = _failed(404, "This start is not known any more.")
+            except TooMany as error:
+                found = _failed(429, driver_words.no_room(error), error.retry_after_s)
             except (BadInput, Conflict) as error:
                 found = _failed(409, str(error))
             except ExternalFault:
                 found = _failed(502, "The payment service does not answer. Try again in a moment.")
+            except Exception:
+                log.exception("%s %s", request.method, request.url.path)
+                found = _failed(503, driver_words.FAULT.text)
             found.headers.update({**HEADERS, "Cache-Control": "no-store"})
             return found
 
         return answer
 
+    def _refusal(self, request: Request) -> Response | None:
+        """Another page's request, or one too many."""
+        if not _is_own(request):
+            return _failed(403, "This page can only be used by itself.")
+        key = request.headers.get(_KEY_HEADER, "")
+        for rate, whose in ((self._wrong, _address(request)), (self._asks, key)):
+            if rate.is_used_up(whose):
+                return _failed(429, driver_words.TOO_OFTEN.text, rate.retry_after_s)
+        if _KEY.fullmatch(key):
+            self._asks.allows(key)
+        return None
+
     async def _start(self, request: Request) -> Response:
         if not self._starts.allows(_address(request)):
-            return _failed(429, driver_words.TOO_OFTEN.text)
+            return _failed(429, driver_words.TOO_OFTEN.text, self._starts.retry_after_s)
         body = await _body(request)
         at, reference = body.charge_point_id, _reference(body.key)
         again = derive("sta", at, _reference(body.again)) if body.again else None
@@ -168,6 +201,7 @@ class Driver:
             Route.CHECKOUT, at, reference,
             nonce=content_digest(f"nonce:{body.key}".encode()), connector_id=number,
             email=body.email or None, consent=body.consent, retry_of=again, actor="driver:page",
+            page=True,
         ))  # fmt: skip
         self._wake()
         if asked.start is None:
@@ -175,10 +209,20 @@ class Driver:
         return await self._said(asked.start)
 
     async def _look(self, request: Request) -> Response:
-        return await self._said(await self._found(request))
+        start = await self._found(request)
+        await starts.seen(self._world, start)
+        return await self._said(start)
+
+    async def _left(self, request: Request) -> Response:
+        """The page is closed, or loaded again: then it comes back in a moment."""
+        await starts.page_left(self._world, await self._found(request))
+        self._wake()
+        return Response(status_code=204)
 
     async def _secret(self, request: Request) -> Response:
-        seen = await self._seen(await self._found(request))
+        start = await self._found(request)
+        self._check_calls(start)
+        seen = await self._seen(start)
         processor, intent_id = await start_view.processor_of(self._world, seen)
         secret = await client_secret(processor, self._secrets, intent_id)
         if secret is None:
@@ -187,9 +231,14 @@ class Driver:
 
     async def _paid(self, request: Request) -> Response:
         start = await self._found(request)
+        self._check_calls(start)
         await start_view.look(self._world, start)
         self._wake()
         return await self._said(start)
+
+    def _check_calls(self, start: StartRequest) -> None:
+        if not self._calls.allows(start.id):
+            raise TooMany("calls", "too many calls at the processor", self._calls.retry_after_s)
 
     async def _stop(self, request: Request) -> Response:
         """What runs is stopped; what does not run yet is given up."""
@@ -203,7 +252,7 @@ class Driver:
 
     async def _found(self, request: Request) -> StartRequest:
         point_id = request.query_params.get("at", "")
-        reference = _reference(request.path_params["key"])
+        reference = _reference(request.headers.get(_KEY_HEADER, ""))
         start = await self._known(derive("sta", point_id, reference))
         if start is None:
             raise NotFound("no such start")
@@ -243,8 +292,22 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _failed(status: int, text: str) -> Response:
-    return JSONResponse({"error": text}, status)
+def _is_own(request: Request) -> bool:
+    """Whether our own page asks. What changes something comes as JSON or with a header of ours:
+    another page's browser asks us first for those, and we never agree."""
+    said, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if said is not None:
+        if said != "same-origin":
+            return False
+    elif origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        return False
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return _KEY_HEADER in request.headers or kind == "application/json"
+
+
+def _failed(status: int, text: str, retry_after_s: int | None = None) -> Response:
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return JSONResponse({"error": text}, status, headers)
 
 
 def _reference(key: str) -> str:

@@ -12,6 +12,7 @@ from wattledger.entitlements import Paid
 from wattledger.entitlements.model import ChargePoint
 from wattledger.entitlements.offers import Asked
 from wattledger.entitlements.payment_rules import rule_for
+from wattledger.payments import starts_store
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe.amounts import to_stripe
 from wattledger.payments.stripe.secret import publishable
@@ -48,6 +49,8 @@ class Place(msgspec.Struct, frozen=True):
     amount: int = 0
     """As the processor says it."""
     currency: str = ""
+    taken: bool = False
+    """Whether somebody's payment is under way there: they are to know before they type a card."""
 
     @property
     def ready(self) -> bool:
@@ -80,8 +83,11 @@ async def look(
         return place
     async with pool.connection() as conn:
         problem = await _problem(conn, point, number)
+        live = await starts_store.live_at(conn, point.id)
     if problem is not None:
         return msgspec.structs.replace(place, status=409, problem=problem)
+    taken = any(each.connector_id == number and not each.left_by(world.now) for each in live)
+    place = msgspec.structs.replace(place, taken=taken)
     plan = snapshot.guest_plan(site)
     processor = snapshot.get("processor", site.processor or "", Processor)
     key = publishable(processor, secrets) if processor is not None else None

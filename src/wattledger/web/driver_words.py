@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from wattledger.contract import Reason
+from wattledger.errors import TooMany
 from wattledger.money import format_minor, signed_text
 from wattledger.pipeline.starting.start_view import Seen
 
@@ -29,7 +30,8 @@ OFFLINE = Problem(
 )
 OCCUPIED = Problem(
     "This connector is in use",
-    "Somebody is charging here. If it is you, go back to the page that you started from.",
+    "Somebody is charging here. If it is you, scan the code with the browser that you started with."
+    " If not, use another connector or another charge point.",
 )
 BROKEN = Problem(
     "This connector is out of order",
@@ -50,6 +52,14 @@ NO_RECEIPT = (
     " minutes; a charge point beside this one has a page of its own."
 )
 NO_RECEIPTS = "Receipts can't be looked up here. The operator has them: ask there."
+_NO_ROOM = {
+    "connector_taken": "Somebody is paying for this connector at the moment. If it is you, go back"
+    " to the page that you started from. If not, use another connector, or try again in {wait}.",
+    "unpaid_starts": "Too many payments were begun at this connector and not finished. Use another"
+    " one, or another way to pay that stands on the charge point, or try again in {wait}.",
+    "too_many_open": "Very many drivers are paying at the moment. Nothing was reserved on your"
+    " card. Try again in {wait}.",
+}
 _REFUSED = {
     Reason.NO_ROUTE: "Paying by card on this page is not offered here.",
     Reason.NO_PAYMENT_METHOD: "The operator has not set up card payment for this charge point.",
@@ -68,6 +78,8 @@ _FAILED = {
     "no_session": "No car was connected in time. The reservation on your card is given back; try"
     " again once the car is plugged in.",
     "no_card": "No card was confirmed in time. Nothing was reserved.",
+    "left": "The page was closed before a card was confirmed. Nothing was charged; what your bank"
+    " may have reserved is given back.",
     "held_too_little": "Your bank has approved less than this charge point needs. It is given back;"
     " try another card.",
     "expired": "The charge point did not answer. The reservation on your card is given back.",
@@ -76,7 +88,7 @@ _FAILED = {
 _STAGES = {
     "paying": "Your card is being checked.",
     "starting": "The charge point is being started. Plug in the car, if you have not yet.",
-    "charging": "Charging. You can close this page; it goes on.",
+    "charging": "Charging. You can close this page; it goes on. To come back, scan the code again.",
     "ending": "Charging has ended. The bill is being made.",
     "done": "Done. Your card pays what you have charged; your bank gives the rest of the"
     " reservation back.",
@@ -97,6 +109,13 @@ def priced(amount: str, currency: str) -> str:
 def refused(reason: Reason) -> str:
     """Why nothing can be started."""
     return _REFUSED.get(reason, "Charging can't be started here at the moment.")
+
+
+def no_room(error: TooMany) -> str:
+    """Why no start fits in now, and when it may."""
+    minutes = -(-error.retry_after_s // 60)
+    wait = "a minute" if minutes == 1 else f"{minutes} minutes"
+    return _NO_ROOM.get(error.reason, TOO_OFTEN.text).format(wait=wait)
 
 
 def stage(seen: Seen) -> str:
