@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sample_config import whole
-from wattledger.clock import DrivenClock
+from wattledger.clock import Clock, DrivenClock, SystemClock, utc_text
 from wattledger.conductor import keeping
 from wattledger.config import parse, versions
 from wattledger.db import effects
@@ -22,6 +22,7 @@ from wattledger.db.work import Work, no_checkpoint
 from wattledger.pipeline.billing.bill import bill
 from wattledger.pipeline.importing.imports import ReadingIn, SessionIn, take
 from wattledger.pipeline.world import STALE_AFTER_S, World
+from wattledger.sessions import store as sessions
 from wattledger.worker import Gate, Worker
 
 START = datetime(2026, 11, 1, 10, tzinfo=UTC)
@@ -45,7 +46,7 @@ async def small(database: Database) -> AsyncIterator[Pool]:
         yield pool
 
 
-async def _world(pool: Pool, clock: DrivenClock, configuration: Pool | None = None) -> World:
+async def _world(pool: Pool, clock: Clock, configuration: Pool | None = None) -> World:
     work = Work(pool, clock)
     async with work.transaction("apply") as tx:
         beginning = datetime(1970, 1, 1, tzinfo=UTC)
@@ -275,9 +276,107 @@ async def test_a_driven_clock_moves_when_all_else_is_written_down(
         seen.append(clock.now())
 
     began = clock.now()
-    await keeping(clock, pool, settle)(began + timedelta(hours=1))
+    await keeping(clock, Work(pool, clock), settle)(began + timedelta(hours=1))
     assert seen == [began]
     assert clock.now() == began + timedelta(hours=1)
     async with pool.connection() as conn:
         kept = await (await conn.execute("SELECT now FROM driven_clock")).fetchone()
     assert kept == {"now": clock.now()}, "a restart goes on from there"
+
+
+# --- who hears of what -----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def attended(
+    pool: Pool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """A worker that runs by the machine's clock, hears the database, and would otherwise look once
+    a minute."""
+    monkeypatch.setattr("wattledger.worker.POLL_S", 60)
+    world = await _world(pool, SystemClock())
+    worker = _worker(world, database, Nobody())
+    await worker.begin()
+
+    async def hear() -> None:
+        async with await database.connect(Role.APP) as conn:
+            await conn.execute("LISTEN wattledger_effect")
+            async for notice in conn.notifies():
+                worker.hear(notice.payload)
+
+    tasks = [asyncio.create_task(worker.run()), asyncio.create_task(hear())]
+    await asyncio.sleep(0.3)  # by now every desk has looked, and found nothing
+    yield world
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await worker.end()
+
+
+async def _billed(world: World, session_id: str) -> datetime:
+    """When it was: within ten seconds, the poll being a minute away."""
+    for _ in range(500):
+        row = await _one(world, "SELECT state FROM session WHERE id = %s", session_id)
+        if row["state"] == "billed":
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError(f"{session_id} is not billed: {row}")
+    return world.now
+
+
+async def test_a_session_is_billed_when_it_falls_due_and_not_at_the_next_look(
+    attended: World,
+) -> None:
+    world = attended
+    session_id = await _session(world, "s")
+    due_at = world.now + timedelta(seconds=1)
+    async with world.work.transaction("test") as tx:
+        await sessions.bill_at(tx.conn, session_id, due_at)
+    assert await _billed(world, session_id) >= due_at, "nor before"
+
+
+async def test_a_desk_does_not_oversleep_when_a_due_time_moves_forward(attended: World) -> None:
+    world = attended
+    session_id = await _session(world, "s")
+    for wait_s in (300, 1):  # first it was to be in five minutes, then in a second
+        async with world.work.transaction("test") as tx:
+            await sessions.bill_at(tx.conn, session_id, world.now + timedelta(seconds=wait_s))
+    await _billed(world, session_id)
+
+
+async def test_what_nobody_was_told_of_is_found_by_looking(
+    pool: Pool, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wattledger.worker.POLL_S", 0.05)
+    world = await _world(pool, SystemClock())
+    worker = _worker(world, database, Nobody())
+    await worker.begin()
+    running = asyncio.create_task(worker.run())  # and nobody hears the database
+    session_id = await _session(world, "s")
+    async with world.work.transaction("test") as tx:
+        await sessions.bill_at(tx.conn, session_id, world.now)
+    await _billed(world, session_id)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await worker.end()
+
+
+async def test_a_notice_wakes_the_desk_that_it_is_for(
+    pool: Pool, database: Database, clock: DrivenClock
+) -> None:
+    worker = _worker(await _world(pool, clock), database, Nobody())
+    worker._bells = {desk: asyncio.Event() for desk in worker._desks}
+
+    def woken(notice: str) -> int:
+        for bell in worker._bells.values():
+            bell.clear()
+        worker.hear(notice)
+        return sum(bell.is_set() for bell in worker._bells.values())
+
+    assert woken("") == len(worker._desks), "an empty notice may be of anything"
+    for notice in ("stripe.capture", "webhook.deliver", "money.due", "ocpp.remote_stop",
+                   f"session {utc_text(clock.now())}"):  # fmt: skip
+        assert woken(notice) == 1
+    assert woken(f"session {utc_text(clock.now() + timedelta(seconds=1))}") == 0, "not yet"
+    assert woken("nobody.does") == 0

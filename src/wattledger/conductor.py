@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from wattledger.clock import DrivenClock, utc_text
-from wattledger.db.connect import Pool
+from wattledger.db.work import Work
 from wattledger.worker import Worker
 
 
@@ -37,8 +37,8 @@ class Conductor:
         total = 0
         async with self._lock:
             while True:
-                total += await self._settle_down()
-                following = (await self._worker.agenda()).next_due_at
+                done, following = await self._settle_down()
+                total += done
                 now = self._now()
                 target = to if following is None else min(following, to)
                 if target <= now:
@@ -46,14 +46,14 @@ class Conductor:
                 await self._advance(target)
                 await self._follow(target)
 
-    async def _settle_down(self) -> int:
-        """Ours and the followers' work, until neither has any."""
+    async def _settle_down(self) -> tuple[int, datetime | None]:
+        """Ours and the followers' work, until neither has any; how much, and what is next."""
         total = 0
         while True:
-            done = await self._worker.drain(self._give_up_s)
+            done, agenda = await self._worker.work_off(self._give_up_s)
             total += done
             if not done or not await self._follow(self._now()):
-                return total
+                return total, agenda.next_due_at
 
 
 async def nothing() -> None:
@@ -61,7 +61,7 @@ async def nothing() -> None:
 
 
 def keeping(
-    clock: DrivenClock, pool: Pool, settle: Callable[[], Awaitable[None]]
+    clock: DrivenClock, work: Work, settle: Callable[[], Awaitable[None]]
 ) -> Callable[[datetime], Awaitable[None]]:
     """Moves the clock, and keeps it in the database for a restart.
 
@@ -71,10 +71,10 @@ def keeping(
 
     async def advance(to: datetime) -> None:
         await settle()
-        async with pool.connection() as conn:
-            await conn.execute("SET LOCAL synchronous_commit = off")
+        async with work.alone() as conn:  # and its commit waits for no disk
             await conn.execute(
-                "INSERT INTO driven_clock (now) VALUES (%s)"
+                "INSERT INTO driven_clock (now)"
+                " SELECT %s FROM (SELECT set_config('synchronous_commit', 'off', true)) AS quick"
                 " ON CONFLICT (singleton) DO UPDATE SET now = EXCLUDED.now",
                 (to,),
             )

@@ -201,7 +201,7 @@ async def running(options: Options) -> AsyncIterator[dict[str, int]]:
         conductor = None
         if isinstance(clock, DrivenClock):
             follow = Followers(config.server.clock_followers, http)
-            advance = keeping(clock, app_pool, gateway.settle if gateway else nothing)
+            advance = keeping(clock, world.work, gateway.settle if gateway else nothing)
             conductor = Conductor(worker, advance, clock.now, follow.to)
         else:
             await stack.enter_async_context(_background(worker.run(), "worker"))
@@ -270,11 +270,13 @@ async def _listen(database: Database, world: World, worker: Worker, *, plans: bo
                 if plans:
                     await upkeep.changed(world)  # what was applied while nobody listened
                 async for notice in conn.notifies():
-                    if notice.channel == "wattledger_config":
-                        await world.refresh()
-                        if plans:
-                            await ensure_schedule(world)
-                            await upkeep.changed(world)
+                    if notice.channel == "wattledger_effect":
+                        worker.hear(notice.payload)
+                        continue
+                    await world.refresh()
+                    if plans:
+                        await ensure_schedule(world)
+                        await upkeep.changed(world)
                     worker.wake()
         except Exception as error:  # whatever it was, we must go on hearing
             log.warning("lost the database's notices, connecting again: %s", error)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Protocol
 
 import psycopg
@@ -23,23 +23,21 @@ from psycopg import AsyncConnection
 from wattledger.db import effects
 from wattledger.db.effects import Done, Effect, NotSent, Outcome, Unknown
 from wattledger.db.work import Checkpoint
+from wattledger.desks import LEASE_S, POLL_S, BillDesk, CommandDesk, Desk, EffectDesk
 from wattledger.errors import Conflict, ExternalFault
 from wattledger.pipeline import kinds, outcomes
 from wattledger.pipeline.agenda import Agenda, agenda
-from wattledger.pipeline.billing.adjust import adjust, adjust_failed
-from wattledger.pipeline.billing.adjust import due as adjustments_due
-from wattledger.pipeline.billing.bill import bill, hold_failed
-from wattledger.pipeline.charging.unheard import look_after, look_failed
 from wattledger.pipeline.world import World
-from wattledger.sessions import lookup
-from wattledger.sessions import store as sessions
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 60
-POLL_S = 1.0
 _NAP_S = 0.01
-_BILL_SLOTS = 6
+# A desk looks at most so often: in a rush, what has come meanwhile is taken up together.
+_PACE_S = 0.01
+# Of what falls due later than this nobody is told in time: the poll finds it.
+_AHEAD_S = 600
+# The machine's two clocks may differ by so much: never look a moment before it is due.
+_LATE_S = 0.002
 # What is under way when we are asked to leave has so long to store its outcome.
 LEAVE_S = 5
 
@@ -68,16 +66,6 @@ class Gates(Protocol):
         ...
 
 
-class Desk(Protocol):
-    """A place where one kind of work is taken up."""
-
-    async def take(self, free: int) -> list[Awaitable[None]]:
-        """Up to ``free`` pieces of work that are due, claimed for this worker."""
-        ...
-
-    slots: int
-
-
 class Worker:
     """One per process, alive as long as a connection of its own holds its advisory lock.
 
@@ -100,7 +88,8 @@ class Worker:
         self._connect = connect
         self._liveness: AsyncConnection[dict[str, Any]] | None = None
         self._checkpoint = checkpoint
-        self._bells: list[asyncio.Event] = []
+        self._alive_at_s = 0.0
+        self._bells: dict[Desk, asyncio.Event] = {}
         self._desks: list[Desk] = [CommandDesk(self)]
         if outside:
             self._desks += [
@@ -131,10 +120,32 @@ class Worker:
             await self._liveness.close()
             self._liveness = None
 
+    def lanes(self) -> list[str]:
+        """Lanes of the charge points connected here."""
+        return self.gates.lanes()
+
     def wake(self) -> None:
         """There may be work."""
-        for bell in self._bells:
+        for bell in self._bells.values():
             bell.set()
+
+    def hear(self, notice: str) -> None:
+        """What the database says of new work: the kind of an effect that is due, or ``session``
+        and when it is due, in business time. An empty notice says nothing, and wakes everybody."""
+        what, _, due_text = notice.partition(" ")
+        wait_s = 0.0
+        if due_text:
+            wait_s = (datetime.fromisoformat(due_text) - self.world.now).total_seconds()
+        if wait_s > _AHEAD_S:
+            return
+        loop = asyncio.get_running_loop()
+        for desk, bell in self._bells.items():
+            if what and not desk.does(what):
+                continue
+            if wait_s > 0:
+                loop.call_later(wait_s + _LATE_S, bell.set)
+            else:
+                bell.set()
 
     async def run(self) -> None:
         """For ever: every desk on its own, and a watch over claims that nobody settles."""
@@ -149,22 +160,32 @@ class Worker:
         Raises ExternalFault, saying what waits for what, when something due can't be done in
         ``give_up_s``.
         """
-        total = 0
-        give_up_at = asyncio.get_running_loop().time() + give_up_s
+        return (await self.work_off(give_up_s))[0]
+
+    async def work_off(self, give_up_s: float) -> tuple[int, Agenda]:
+        """The same, with what is on the agenda afterwards."""
+        total, done = 0, 0
+        now_s = asyncio.get_running_loop().time
+        give_up_at_s = now_s() + give_up_s
         # At most steps of a driven clock nothing is due: one question then, not one of each desk.
-        while (await self.agenda()).due:
-            if asyncio.get_running_loop().time() > give_up_at:
+        while (found := await self.agenda()).due:
+            if now_s() > give_up_at_s:
                 raise ExternalFault(f"work due can't be done: {await self._stuck()}")
-            await self._keep_alive()
-            total += (done := sum(await asyncio.gather(*map(self._clear, self._desks))))
+            if not done or now_s() - self._alive_at_s > POLL_S:
+                await self._keep_alive()
+            done = sum(await asyncio.gather(*(self._clear(d) for d in self._desks_of(found))))
+            total += done
             if not done:  # others are at it
                 await asyncio.sleep(_NAP_S)
-        return total
+        return total, found
+
+    def _desks_of(self, found: Agenda) -> list[Desk]:
+        return [desk for desk in self._desks if any(map(desk.does, found.whats))]
 
     async def agenda(self) -> Agenda:
         """What is due now and next."""
-        async with self.world.work.pool.connection() as conn:
-            return await agenda(conn, self.world.now, self.gates.lanes())
+        async with self.world.work.alone() as conn:
+            return await agenda(conn, self.world.now, self.lanes())
 
     async def carry_out(self, effect: Effect) -> None:
         """Call, and take the outcome in. What goes wrong here is logged and shown, never raised."""
@@ -207,8 +228,7 @@ class Worker:
 
     async def _attend(self, desk: Desk) -> None:
         """A desk, for ever: take up what is due as slots come free."""
-        bell = asyncio.Event()
-        self._bells.append(bell)
+        bell = self._bells[desk] = asyncio.Event()
         running: set[asyncio.Future[None]] = set()
         try:
             while True:
@@ -224,6 +244,7 @@ class Worker:
     ) -> None:
         """One round at a desk; ``running`` is what is under way there."""
         bell.clear()
+        looks_again_at = asyncio.get_running_loop().time() + _PACE_S
         try:
             taken = await desk.take(desk.slots - len(running))
         except Exception:
@@ -240,6 +261,7 @@ class Worker:
                 await asyncio.wait_for(bell.wait(), POLL_S)
         elif len(running) >= desk.slots:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(max(looks_again_at - asyncio.get_running_loop().time(), 0))
         running -= {future for future in running if future.done()}
 
     async def _watch(self) -> None:
@@ -252,120 +274,23 @@ class Worker:
 
     async def _keep_alive(self) -> None:
         """Our lock is held, and the claims of the dead and the overdue are unknown."""
-        async with self.world.work.pool.connection() as conn:
+        self._alive_at_s = asyncio.get_running_loop().time()
+        async with self.world.work.alone() as conn:
             alive = await effects.lives(conn, self.number)
         if not alive:
             # The database was away, and our lock went with its session: others take us for dead.
             await self.begin()
-        async with self.world.work.pool.connection() as conn:
+        async with self.world.work.alone() as conn:
             await effects.expire_claims(conn, self.number)
 
     async def _stuck(self) -> str:
         async with self.world.work.pool.connection() as conn:
             cursor = await conn.execute(
                 "SELECT kind, state, tries, response->>'why' AS why FROM effect"
-                " WHERE state NOT IN ('done', 'rejected') AND due_at <= %s ORDER BY id LIMIT 3",
+                " WHERE settled_at IS NULL AND due_at <= %s ORDER BY id LIMIT 3",
                 (self.world.now,),
             )
             rows = await cursor.fetchall()
         return "; ".join(
             f"{r['kind']} is {r['state']} after {r['tries']} tries ({r['why']})" for r in rows
         )
-
-
-class BillDesk:
-    """Ended sessions whose time to be billed has come, issued bills to be looked at again, and
-    running sessions that were not heard of."""
-
-    def __init__(self, worker: Worker) -> None:
-        self.slots = _BILL_SLOTS
-        self._world = worker.world
-        self._at_it: set[str] = set()
-
-    async def take(self, free: int) -> list[Awaitable[None]]:
-        limit = free + len(self._at_it)
-        async with self._world.work.pool.connection() as conn:
-            first = await sessions.due(conn, self._world.now, limit)
-            again = await adjustments_due(conn, self._world.now, limit)
-            silent = await lookup.unheard(conn, self._world.now, limit)
-        due: list[Awaitable[None]] = []
-        for step, failed, found in (
-            (bill, hold_failed, first),
-            (adjust, adjust_failed, again),
-            (look_after, look_failed, silent),
-        ):
-            due += [self._do(key, step, failed) for key in self._new(found, free - len(due))]
-        return due
-
-    def _new(self, due: list[str], free: int) -> list[str]:
-        new = [session_id for session_id in due if session_id not in self._at_it][:free]
-        self._at_it.update(new)
-        return new
-
-    async def _do(
-        self,
-        session_id: str,
-        step: Callable[[World, str], Awaitable[str]],
-        failed: Callable[[World, str, str], Awaitable[None]],
-    ) -> None:
-        try:
-            await step(self._world, session_id)
-        except psycopg.OperationalError:
-            log.exception("%s stays due: the database's trouble, not the session's", session_id)
-            await asyncio.sleep(POLL_S)
-        except Exception as error:
-            log.exception("%s can't be billed", session_id)
-            await failed(self._world, session_id, f"{type(error).__name__}: {error}")
-        finally:
-            self._at_it.discard(session_id)
-
-
-class EffectDesk:
-    """Effects of some kinds; at most ``per_subject`` at a time for one of their subjects."""
-
-    def __init__(
-        self, worker: Worker, kinds: list[str], *, slots: int, per_subject: int | None = None
-    ) -> None:
-        self.slots = slots
-        self._worker = worker
-        self._kinds = kinds
-        self._per_subject = per_subject
-        self._at_it: Counter[str] = Counter()
-
-    async def take(self, free: int) -> list[Awaitable[None]]:
-        world = self._worker.world
-        busy: list[str] = []
-        if self._per_subject is not None:
-            busy = [s for s, count in self._at_it.items() if count >= self._per_subject]
-            free = min(free, self._per_subject)
-        async with world.work.pool.connection() as conn:
-            claimed = await effects.claim(
-                conn, worker=self._worker.number, now=world.now, kinds=self._kinds,
-                lanes=self._lanes(), busy=busy, limit=free, lease_s=LEASE_S,
-            )  # fmt: skip
-        self._at_it.update(effect.subject for effect in claimed)
-        return [self._carry_out(effect) for effect in claimed]
-
-    def _lanes(self) -> list[str]:
-        return []
-
-    async def _carry_out(self, effect: Effect) -> None:
-        try:
-            await self._worker.carry_out(effect)
-        finally:
-            self._at_it[effect.subject] -= 1
-            if not self._at_it[effect.subject]:
-                del self._at_it[effect.subject]
-
-
-class CommandDesk(EffectDesk):
-    """Commands to the charge points that are connected to this process."""
-
-    def __init__(self, worker: Worker) -> None:
-        super().__init__(worker, [], slots=64)
-
-    async def take(self, free: int) -> list[Awaitable[None]]:
-        return await super().take(free) if self._lanes() else []
-
-    def _lanes(self) -> list[str]:
-        return self._worker.gates.lanes()

@@ -229,3 +229,26 @@ async def test_a_connection_that_the_database_closed_is_replaced_before_it_is_us
         row = await cursor.fetchone()
     assert row is not None
     assert row["pid"] != pid
+
+
+async def test_pages_are_told_once_for_what_is_done_within_a_moment(
+    database: Database, work: Work
+) -> None:
+    async with await database.connect(Role.READER) as listening:
+        await listening.execute("LISTEN wattledger_live")
+        for n in (1, 2):
+            async with work.transaction("step") as tx:
+                await tx.conn.execute("INSERT INTO probe VALUES (%s)", (n,))
+                tx.seen()
+        told = [notice async for notice in listening.notifies(timeout=1)]
+        assert len(told) == 1
+
+
+async def test_pages_are_not_told_of_what_was_rolled_back(database: Database, work: Work) -> None:
+    async with await database.connect(Role.READER) as listening:
+        await listening.execute("LISTEN wattledger_live")
+        with pytest.raises(psycopg.errors.UniqueViolation):  # noqa: PT012
+            async with work.transaction("step") as tx:
+                tx.seen()
+                await tx.conn.execute("INSERT INTO probe VALUES (1), (1)")
+        assert [notice async for notice in listening.notifies(timeout=1)] == []

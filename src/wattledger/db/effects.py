@@ -107,17 +107,23 @@ async def add(
     return cursor.rowcount == 1
 
 
-# Of these kinds, or of these lanes. An index serves either, and none serves both at once.
-_OF_KINDS, _OF_LANES = "e.kind = ANY(%(kinds)s)", "e.lane = ANY(%(lanes)s)"
 _DUE_HEADS = """
-    SELECT e.id, e.state FROM effect e
-    WHERE e.state IN ('pending', 'unknown') AND e.due_at <= %(now)s
+    SELECT e.id, e.state, e.due_at FROM effect e
+    WHERE e.settled_at IS NULL AND e.state IN ('pending', 'unknown') AND e.due_at <= %(now)s
       AND (e.not_before IS NULL OR e.not_before <= clock_timestamp())
       AND {mine}
       AND NOT e.subject = ANY(%(busy)s)
       AND NOT EXISTS (SELECT FROM effect p WHERE p.lane = e.lane AND p.lane_seq < e.lane_seq
-                      AND p.state NOT IN ('done', 'rejected'))
+                      AND p.settled_at IS NULL)
     ORDER BY e.due_at, e.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+"""
+_OF_LANES = _DUE_HEADS.format(mine="e.lane = ANY(%(lanes)s)")
+# Kind by kind, so that the index hands over the first of each in their order, whatever the planner
+# knows of the table: for all kinds at once it would read and sort everything that is due.
+_OF_KINDS = f"""
+    SELECT head.* FROM unnest(%(kinds)s::text[]) AS of (kind)
+     CROSS JOIN LATERAL ({_DUE_HEADS.format(mine="e.kind = of.kind")}) AS head
+     ORDER BY head.due_at, head.id LIMIT %(limit)s
 """
 
 
@@ -138,7 +144,7 @@ async def claim(
     asked = [_OF_KINDS] * bool(kinds) + [_OF_LANES] * bool(lanes)
     if not asked:
         return []
-    heads = _DUE_HEADS.format(mine=f"({' OR '.join(asked)})")
+    heads = " UNION ".join(f"SELECT * FROM ({part}) AS mine" for part in asked)
     cursor = await conn.execute(
         f"WITH head AS ({heads})"
         " UPDATE effect e SET state = 'claimed', claimed_by = %(worker)s,"
@@ -170,7 +176,8 @@ async def expire_claims(conn: Conn, worker: int) -> int:
     """Claims of dead or overdue workers become unknown; how many. ``worker`` is the caller."""
     cursor = await conn.execute(
         "UPDATE effect SET state = 'unknown', claim_token = NULL, claimed_by = NULL,"
-        " claimed_until = NULL WHERE id IN (SELECT id FROM effect WHERE state = 'claimed'"
+        " claimed_until = NULL WHERE id IN (SELECT id FROM effect"
+        " WHERE settled_at IS NULL AND state = 'claimed'"
         "   AND (claimed_until < clock_timestamp()"
         "     OR (claimed_by <> %s AND pg_try_advisory_xact_lock(%s, claimed_by)))"
         # One whose outcome is being stored right now is locked: it is not overdue for long.

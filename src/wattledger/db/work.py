@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from wattledger.clock import Clock, require_utc
+
+_TOLD_AFTER_S = 0.1
 
 Checkpoint = Callable[[str], None]
 """Called with the name of each place where a process may die; does nothing in production."""
@@ -32,6 +36,11 @@ class Transaction:
     """Business time, read once: the same through the whole step."""
     step: str
     _checkpoint: Checkpoint
+    _show: Callable[[], None] = lambda: None
+
+    def seen(self) -> None:
+        """Pages that are open show what this step does: they are told once it is done."""
+        self._show()
 
     def checkpoint(self, name: str) -> None:
         """A place inside the step where a test may kill the process: ``<step>.<name>``."""
@@ -56,6 +65,7 @@ class Work:
         self.pool = pool
         self.clock = clock
         self._checkpoint = checkpoint
+        self._telling: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def transaction(
@@ -67,11 +77,14 @@ class Work:
         the COMMIT: what the block wrote is lost at the first and there at the second.
         """
         at = self.clock.now() if now is None else require_utc(now)
+        shown: list[str] = []
         async with self.pool.connection() as conn:
             async with conn.transaction():
-                yield Transaction(conn, at, step, self._checkpoint)
+                yield Transaction(conn, at, step, self._checkpoint, partial(shown.append, step))
                 self._checkpoint(f"{step}.before_commit")
             self._checkpoint(f"{step}.after_commit")
+        if shown:
+            self._tell_pages()
 
     @asynccontextmanager
     async def statement(self, step: str, *, now: datetime) -> AsyncIterator[Transaction]:
@@ -80,12 +93,31 @@ class Work:
 
         Both checkpoints are there: what the statement writes is lost at the first.
         """
+        async with self.alone() as conn:
+            self._checkpoint(f"{step}.before_commit")
+            yield Transaction(conn, require_utc(now), step, self._checkpoint, self._tell_pages)
+            self._checkpoint(f"{step}.after_commit")
+
+    def _tell_pages(self) -> None:
+        """Once for all that is done within a moment, and in no step: commits that notify stand in
+        line, each behind the other's disk. What is lost here the pages find by themselves."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._soon())
+
+    async def _soon(self) -> None:
+        await asyncio.sleep(_TOLD_AFTER_S)
+        with suppress(psycopg.Error, PoolClosed, PoolTimeout):
+            async with self.alone() as conn:
+                await conn.execute("SELECT pg_notify('wattledger_live', '')")
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[psycopg.AsyncConnection[dict[str, Any]]]:
+        """A connection on which each statement is a transaction of its own: for what the worker
+        asks and claims, which is no step."""
         async with self.pool.connection() as conn:
             await conn.set_autocommit(True)
             try:
-                self._checkpoint(f"{step}.before_commit")
-                yield Transaction(conn, require_utc(now), step, self._checkpoint)
-                self._checkpoint(f"{step}.after_commit")
+                yield conn
             finally:
                 try:
                     await conn.set_autocommit(False)

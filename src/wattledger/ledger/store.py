@@ -13,6 +13,28 @@ from wattledger.ledger.entries import Entry, Posting
 Conn = AsyncConnection[dict[str, Any]]
 
 
+# Accounts that are not there yet, the entry unless its cause was booked, and then its postings.
+_BOOK = """
+    WITH new_account AS (
+        INSERT INTO account (entity_id, code, currency, kind)
+        SELECT %(entity)s, code, %(currency)s, kind
+          FROM unnest(%(codes)s::text[], %(kinds)s::text[]) AS a (code, kind)
+            ON CONFLICT DO NOTHING),
+    new_entry AS (
+        INSERT INTO entry (entity_id, cause, cause_id, effective_on, booked_at, posting_count)
+        VALUES (%(entity)s, %(cause)s, %(cause_id)s, %(on)s, %(at)s, %(count)s)
+            ON CONFLICT (cause, cause_id) DO NOTHING RETURNING id),
+    new_posting AS (
+        INSERT INTO posting
+               (entry_id, posting_no, entity_id, debit, credit, amount_minor, currency)
+        SELECT e.id, p.no, %(entity)s, p.debit, p.credit, p.amount_minor, %(currency)s
+          FROM new_entry e,
+               unnest(%(debits)s::text[], %(credits)s::text[], %(amounts)s::bigint[])
+               WITH ORDINALITY AS p (debit, credit, amount_minor, no))
+    SELECT id FROM new_entry
+"""
+
+
 async def book(conn: Conn, entry: Entry | None, booked_at: datetime) -> int | None:
     """Write an entry with its postings in one statement; its number.
 
@@ -22,35 +44,20 @@ async def book(conn: Conn, entry: Entry | None, booked_at: datetime) -> int | No
     if entry is None:
         return None
     used = sorted({p.debit for p in entry.postings} | {p.credit for p in entry.postings})
-    await conn.execute(
-        "INSERT INTO account (entity_id, code, currency, kind)"
-        " SELECT %s, code, %s, kind FROM unnest(%s::text[], %s::text[]) AS a (code, kind)"
-        " ON CONFLICT DO NOTHING",
-        (entry.entity_id, entry.currency, [c.value for c in used], [kind(c) for c in used]),
-    )
     cursor = await conn.execute(
-        "INSERT INTO entry (entity_id, cause, cause_id, effective_on, booked_at, posting_count)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (cause, cause_id) DO NOTHING RETURNING id",
-        (
-            entry.entity_id, entry.cause, entry.cause_id, entry.effective_on, booked_at,
-            len(entry.postings),
-        ),
+        _BOOK,
+        {
+            "entity": entry.entity_id, "currency": entry.currency,
+            "codes": [c.value for c in used], "kinds": [kind(c) for c in used],
+            "cause": entry.cause, "cause_id": entry.cause_id, "on": entry.effective_on,
+            "at": booked_at, "count": len(entry.postings),
+            "debits": [p.debit.value for p in entry.postings],
+            "credits": [p.credit.value for p in entry.postings],
+            "amounts": [p.amount_minor for p in entry.postings],
+        },
     )  # fmt: skip
     row = await cursor.fetchone()
-    if row is None:
-        return None
-    await conn.execute(
-        "INSERT INTO posting"
-        " (entry_id, posting_no, entity_id, debit, credit, amount_minor, currency)"
-        " SELECT %s, p.no, %s, p.debit, p.credit, p.amount_minor, %s"
-        " FROM unnest(%s::text[], %s::text[], %s::bigint[]) WITH ORDINALITY"
-        " AS p (debit, credit, amount_minor, no)",
-        (
-            row["id"], entry.entity_id, entry.currency, [p.debit.value for p in entry.postings],
-            [p.credit.value for p in entry.postings], [p.amount_minor for p in entry.postings],
-        ),
-    )  # fmt: skip
-    return int(row["id"])
+    return int(row["id"]) if row else None
 
 
 async def booked(conn: Conn, cause: str, cause_id: str) -> Entry | None:

@@ -68,7 +68,7 @@ async def _alone(world: World, snapshot: Snapshot, entity_id: str) -> int | None
             breaks += leg_breaks
         await store.write_breaks(tx.conn, entity_id, breaks, tx.now)
         await store.write_run(tx.conn, entity_id, found, len(breaks), tx.now)
-        await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+        tx.seen()
         return len(breaks)
 
 

@@ -108,7 +108,7 @@ async def _plan_nightly(
     in the same lane, and would have to wait behind it for a day."""
     await _one_at_a_time(tx, processor.id)
     cursor = await tx.conn.execute(
-        "SELECT FROM effect WHERE lane = %s AND state NOT IN ('done', 'rejected') LIMIT 1",
+        "SELECT FROM effect WHERE lane = %s AND settled_at IS NULL LIMIT 1",
         (f"processor:{processor.id}:{NIGHTLY}",),
     )
     if await cursor.fetchone() is None:

@@ -80,7 +80,7 @@ async def adjust(world: World, session_id: str) -> str:
         await tell.session_adjusted(tx, snapshot, row, charge, issued)
         for document in issued:
             await receipts_step.issued(tx, snapshot, row, document.id)
-        await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+        tx.seen()
         return await _answered(tx, row, "adjusted", delivery)
 
 

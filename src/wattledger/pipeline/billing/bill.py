@@ -204,7 +204,7 @@ async def _issue(
     await sessions.move(tx.conn, row.id, "billed")
     await tell.session_billed(tx, snapshot, row, charge, charge_id, entity_date, entry)
     await receipts_step.issued(tx, snapshot, row, charge_id)
-    await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+    tx.seen()
 
 
 async def issue(

@@ -98,7 +98,7 @@ async def resolve(world: World, anomaly_id: int, act: Act, actor: str) -> Resolv
         elif not await _recorded(tx, anomaly, act, actor):
             return await _again(tx, await _find(tx, anomaly_id), act)
         await tx.conn.execute("SELECT pg_notify('wattledger_effect', '')")
-        await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+        tx.seen()
         return await _resolved(tx, await _find(tx, anomaly_id), new=True)
 
 

@@ -119,7 +119,7 @@ async def _taken(settled: Settled, payment: Payment, asked: int, taken: int, mos
         # More than asked is the driver's money: the parts say what was asked, the processor's
         # items what was taken, and the difference is a break until somebody gives it back (excess).
         await payments.move_pending(tx.conn, payment.id, "captured", tx.now)
-    await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+    tx.seen()
 
 
 async def capture_refused(settled: Settled) -> None:

@@ -84,7 +84,7 @@ async def plan_sweep(tx: Transaction, processor_id: str, due_at: datetime) -> No
     """The next nightly sweep, unless one is planned."""
     lane = f"processor:{processor_id}:sweep"
     cursor = await tx.conn.execute(
-        "SELECT FROM effect WHERE lane = %s AND state NOT IN ('done', 'rejected') LIMIT 1", (lane,)
+        "SELECT FROM effect WHERE lane = %s AND settled_at IS NULL LIMIT 1", (lane,)
     )
     if await cursor.fetchone() is not None:
         return

@@ -47,7 +47,7 @@ async def incrementing(tx: Transaction, payment: Payment) -> bool:
     """Whether the answer to an increment is open."""
     cursor = await tx.conn.execute(
         "SELECT FROM effect WHERE lane = %s AND kind = 'stripe.increment'"
-        " AND state NOT IN ('done', 'rejected') LIMIT 1",
+        " AND settled_at IS NULL LIMIT 1",
         (payment.id,),
     )
     return await cursor.fetchone() is not None

@@ -30,7 +30,7 @@ TRIES_STUCK = 3
 _STUCK = f"""
     SELECT e.subject, e.id, e.kind, e.state, e.tries, e.due_at, e.response->>'why' AS why
       FROM effect e
-     WHERE e.state NOT IN ('done', 'rejected') AND e.due_at <= %(now)s
+     WHERE e.settled_at IS NULL AND e.due_at <= %(now)s
        AND (e.kind LIKE 'stripe.%%' OR e.kind IN ('vendor.settle', 'mail.send'))
        AND (e.state = 'unknown' OR e.tries >= {TRIES_STUCK})
 """

@@ -73,7 +73,7 @@ async def dispute_seen(settled: Settled, found: dict[str, Any]) -> None:
     elif known is None or known.closed_at is None:
         await _over(tx, snapshot, row)
     await tell_items(tx, snapshot, row)
-    await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+    tx.seen()
 
 
 def _goes_on(known: Dispute, status: str) -> bool:

@@ -329,5 +329,5 @@ async def _issue(
     await tell.session_refunded(tx, snapshot, row, after or given.before, issued, refund)
     for document in issued:
         await receipts_step.issued(tx, snapshot, row, document.id)
-    await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+    tx.seen()
     return msgspec.structs.replace(refund, state="issued", charge_id=credit.id)

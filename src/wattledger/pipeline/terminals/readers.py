@@ -258,7 +258,7 @@ async def _is_at_reader(tx: Transaction, payment: Payment) -> bool:
     """Whether a call that shows it is still to be answered."""
     cursor = await tx.conn.execute(
         "SELECT FROM effect WHERE subject = %s AND kind = 'stripe.reader'"
-        " AND state NOT IN ('done', 'rejected') LIMIT 1",
+        " AND settled_at IS NULL LIMIT 1",
         (payment.id,),
     )
     return await cursor.fetchone() is not None

@@ -78,7 +78,7 @@ async def take(world: World, vendor_id: str, report: Report, path: str = "$") ->
         if received.new:
             payment = await _take(tx, world, payee, report, amount_minor, payment)
         assert payment is not None, "it came before, and was stored with it"
-        await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+        tx.seen()
         return Taken(payment.id, payment.reference, payment.state, received.new,
                      payment.session_id)  # fmt: skip
 
