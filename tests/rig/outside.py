@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import email
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rig.sandbox import Quiet
+from rig.sandbox import Quiet, listening
 
 
 @dataclass
@@ -71,7 +70,7 @@ async def outside() -> AsyncIterator[Outside]:
             Route("/settlements/{reference}", found.look),
         ]
     )
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     found.vendor_port = listener.getsockname()[1]
     vendor = Quiet(uvicorn.Config(app, ws="none", log_level="warning", access_log=False,
                                   timeout_graceful_shutdown=1))  # fmt: skip

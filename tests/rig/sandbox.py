@@ -99,6 +99,14 @@ class Quiet(uvicorn.Server):
         yield
 
 
+def listening(port: int = 0) -> socket.socket:
+    """A socket on this machine. asyncio asks for no delay only where a socket says that it is TCP,
+    which one made so does not: each answer over a kept connection would wait 40 ms for an ACK."""
+    listener = socket.create_server(("127.0.0.1", port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 @asynccontextmanager
 async def sandbox(now: datetime, port: int = 0, account: str = "sbx") -> AsyncIterator[Sandbox]:
     """Up at business time ``now``, with nothing in it."""
@@ -112,7 +120,7 @@ async def sandbox(now: datetime, port: int = 0, account: str = "sbx") -> AsyncIt
             account=account,
         )
     )
-    listener = socket.create_server(("127.0.0.1", port))
+    listener = listening(port)
     config = uvicorn.Config(
         app, http=DroppableProtocol, ws="none", lifespan="on", log_level="warning",
         access_log=False, timeout_graceful_shutdown=1,
