@@ -230,11 +230,17 @@ async def _refund_read(
     entry: Entry | None,
 ) -> None:
     """The processor gave something back, or took it back because the card's bank sent it back. What
-    is not ours was made in its dashboard: in suspense, a break, and shown."""
+    is not ours was made in its dashboard: in suspense, a break, and shown, until it comes back."""
     back = item["category"] == "refund_failure"
+    subject = payment_id or item["id"]
+    if refund is None and back and await anomalies.settle(
+        tx.conn, "refund.foreign", subject, "It failed: the card's bank sent it back.", tx.now,
+        refund=item["source"],
+    ):  # fmt: skip
+        return
     if refund is None:
         await anomalies.record(
-            tx.conn, at=tx.now, code="refund.foreign", subject=payment_id or item["id"],
+            tx.conn, at=tx.now, code="refund.foreign", subject=subject,
             detail={"item_id": item["id"], "refund": item["source"],
                     "amount_minor": item["amount_minor"], "currency": item["currency"]},
             cause=item["id"],

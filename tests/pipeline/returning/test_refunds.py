@@ -298,6 +298,9 @@ async def test_a_refund_that_is_refused_is_paid_by_hand(desk: ReturnsDesk) -> No
     await desk.holds()
 
 
+TO_BE_SEEN = "SELECT code FROM anomaly WHERE resolved_at IS NULL"
+
+
 async def test_a_refund_made_at_the_processor_is_a_break_and_shown(desk: ReturnsDesk) -> None:
     await desk.paid()
     await desk.charge_read()
@@ -317,6 +320,7 @@ async def test_a_refund_made_at_the_processor_is_a_break_and_shown(desk: Returns
     refund = await refunds.take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
     assert (refund.state, refund.amount_minor) == ("issued", 200)
     assert await desk.sent() == [(200, "refund", "done", None)]
+    assert await desk.rows(TO_BE_SEEN) == []
     books = await desk.books()
     assert (books.get("suspense.processor", 0), books.get(OWED["back"], 0)) == (0, 0)
     with pytest.raises(Conflict, match="taken over already"):
@@ -327,6 +331,34 @@ async def test_a_refund_made_at_the_processor_is_a_break_and_shown(desk: Returns
     assert (
         await desk.rows("SELECT leg FROM break WHERE leg <> 'books' AND resolved_at IS NULL") == []
     )
+    await desk.identity()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_refund_made_past_us_that_failed_is_nobodys_any_more(
+    desk: ReturnsDesk, *, together: bool
+) -> None:
+    await desk.paid()
+    await desk.charge_read()
+    gave = item("txn_3", "refund", -200, source="re_9", charge="ch_1")
+    back = item("txn_4", "refund_failure", 200, source="re_9", charge="ch_1")
+    if together:
+        await desk.read(gave, back)
+    else:
+        await desk.read(gave)
+        await desk.was_read()
+        await reconcile(desk.world)
+        desk.clock.advance(desk.world.now + timedelta(minutes=1))
+        await desk.read(back)
+    assert (await desk.books()).get("suspense.processor", 0) == 0
+    assert await desk.rows(TO_BE_SEEN) == []
+    await desk.was_read()
+    await reconcile(desk.world)
+    assert (
+        await desk.rows("SELECT leg FROM break WHERE leg <> 'books' AND resolved_at IS NULL") == []
+    )
+    with pytest.raises(NotFound):
+        await refunds.take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
     await desk.identity()
 
 

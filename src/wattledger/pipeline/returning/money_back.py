@@ -125,6 +125,10 @@ async def made_already(
         made.entity_id, item["id"], await _day(tx, payment), made.currency, made.amount_minor
     )
     await ledger.book(tx.conn, entry, tx.now)
+    await anomalies.settle(
+        tx.conn, "refund.foreign", payment.id, f"taken over by {refund.asked_by}", tx.now,
+        item_id=item["id"],
+    )  # fmt: skip
 
 
 async def dispute_over(tx: Transaction, payment_id: str, status: str) -> None:
