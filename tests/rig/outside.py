@@ -59,9 +59,9 @@ class Outside:
 
 
 @asynccontextmanager
-async def outside() -> AsyncIterator[Outside]:
-    """Both of them, up."""
-    found, loop = Outside(), asyncio.get_running_loop()
+async def outside(found: Outside | None = None) -> AsyncIterator[Outside]:
+    """Both of them, up; ``found``: as they are when they behave in their own way."""
+    found, loop = found or Outside(), asyncio.get_running_loop()
     mail = await loop.create_server(lambda: SMTP(found, hostname="here", loop=loop), "127.0.0.1", 0)
     found.mail_port = mail.sockets[0].getsockname()[1]
     app = Starlette(

@@ -14,6 +14,10 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
+import httpx
+import msgspec
+
+from simulation.payments.others import TIMEOUT_S
 from wattledger.clock import DrivenClock
 from wattledger.conductor import Conductor
 from wattledger.config import parse, versions
@@ -22,13 +26,21 @@ from wattledger.db.connect import Database, Pool
 from wattledger.db.effects import Effect
 from wattledger.db.roles import Role
 from wattledger.db.work import Work
+from wattledger.entitlements import Snapshot
+from wattledger.entitlements.terminals import TerminalVendor
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe.client import StripeGate
+from wattledger.payments.terminal.vendor import HttpVendor
+from wattledger.pipeline.billing import receipts_step
 from wattledger.pipeline.settle import ensure_schedule
 from wattledger.pipeline.world import World
+from wattledger.receipts.mail import MailGate
+from wattledger.receipts.settings import MAIL, MailSettings
+from wattledger.section import Section
 from wattledger.worker import Gate, Worker
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Section)
 _PATIENCE_S = 60.0
 _of_the_house: ContextVar[bool] = ContextVar("of_the_house", default=False)
 
@@ -38,7 +50,7 @@ class Crash(BaseException):
 
 
 class Deaths:
-    """Dies at checkpoints drawn from the seed, a few times at each of them at most."""
+    """Dies at checkpoints drawn from the seed, twice at each of them at most."""
 
     def __init__(self, rng: Random, chance: float) -> None:
         self._rng = rng
@@ -46,9 +58,9 @@ class Deaths:
         self.at: dict[str, int] = {}
         self.seen: set[str] = set()
 
-    def stop(self) -> None:
-        """It lives from now on."""
-        self._chance = 0.0
+    def begin_again(self) -> None:
+        """As if it had died nowhere yet."""
+        self.at.clear()
 
     def checkpoint(self, name: str) -> None:
         self.seen.add(name)
@@ -68,29 +80,49 @@ class Street(Protocol):
 
 
 class _Ways:
-    """Every way out of the house."""
+    """Every way out of the house. Nobody waits long for an answer."""
 
     def __init__(self, world: World, street: Street, secrets: dict[str, str]) -> None:
         self._world = world
         self._street = street
-        self._secrets = secrets
+        self._secrets = secrets.__getitem__
         self._accounts: dict[str, StripeGate] = {}
+        self._http = httpx.AsyncClient(trust_env=False)
 
     def lanes(self) -> list[str]:
         return self._street.lanes()
 
     async def gate(self, effect: Effect) -> Gate | None:
-        if effect.kind.startswith("ocpp."):
-            return self._street
-        if not effect.kind.startswith("stripe."):
-            return None
+        snapshot = await self._world.snapshot(self._world.now)
+        find: dict[str, Callable[[Snapshot, Effect], Gate | None]] = {
+            "ocpp": lambda *_: self._street,
+            "stripe": self._stripe,
+            "vendor": self._vendor,
+            "mail": self._mail,
+        }
+        return find[effect.kind.partition(".")[0]](snapshot, effect)
+
+    def _stripe(self, snapshot: Snapshot, effect: Effect) -> Gate:
         name = str(effect.request["processor_id"])
         if name not in self._accounts:
-            snapshot = await self._world.snapshot(self._world.now)
-            processor = snapshot.get("processor", name, Processor)
-            assert processor is not None
-            self._accounts[name] = StripeGate(processor, self._secrets.__getitem__)
+            processor = _in_a_hurry(snapshot.get("processor", name, Processor))
+            self._accounts[name] = StripeGate(processor, self._secrets)
         return self._accounts[name]
+
+    def _vendor(self, snapshot: Snapshot, effect: Effect) -> Gate:
+        vendor = snapshot.get("terminal_vendor", effect.request["vendor_id"], TerminalVendor)
+        return HttpVendor(_in_a_hurry(vendor), self._secrets, self._http)
+
+    def _mail(self, snapshot: Snapshot, _: Effect) -> Gate:
+        settings = _in_a_hurry(snapshot.get(MAIL, MAIL, MailSettings))
+        load = receipts_step.loader(self._world.work.pool, lambda: snapshot, self._secrets)
+        return MailGate(settings, self._secrets, load)
+
+
+def _in_a_hurry(section: S | None) -> S:
+    """As it is configured, with a shorter time-out than anybody could configure."""
+    assert section is not None, "it is configured for good"
+    return msgspec.structs.replace(section, timeout_s=TIMEOUT_S)
 
 
 class House:
@@ -149,6 +181,11 @@ class House:
                 await self._die()
             else:
                 return
+
+    async def sleep(self, to: datetime) -> None:
+        """Nobody does anything until then; then all of it falls due at once."""
+        self.clock.advance(to)
+        await self.do(lambda _: self._follow(to))
 
     async def next_due(self) -> datetime | None:
         """When the house has something to do next."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 from simulation.payments.house import House
+from simulation.payments.others import Others, Tap
+from simulation.payments.people import People
+from simulation.payments.plan import ENTITIES
 from simulation.payments.processors import Account, Processors
 from wattledger.api.report import report
+from wattledger.receipts.mail import message_id
 
 _CLEARING = """
     SELECT entity_id, currency, sum(debit_minor - credit_minor)::bigint AS minor
@@ -28,8 +32,22 @@ _FILLED = """
 _LAST = {"captured", "invoiced", "wallet", "roaming", "external", "waived", "debt", "refund_due"}
 _OPEN = """
     SELECT id, state, leg, route, session_id FROM payment
-     WHERE state IN ('waiting', 'holding', 'held', 'charging', 'capturing', 'releasing')
+     WHERE state IN ('waiting', 'holding', 'held', 'charging', 'capturing', 'releasing', 'parked')
 """
+_UNBILLED = """
+    SELECT id, state, held_reason FROM session WHERE state IN ('open', 'ended', 'held')
+"""
+_MAILS = """
+    SELECT key, CASE WHEN state = 'done' THEN response->>'delivery' ELSE state END AS delivery
+      FROM effect WHERE kind = 'mail.send'
+"""
+_DOCUMENTS = """
+    SELECT 'receipt:' || g.id || ':1' AS key FROM charge g JOIN session s ON s.id = g.session_id
+     WHERE s.contract->>'email' IS NOT NULL
+"""
+_SENDER = "Bills <bills@example.com>"
+_ARRIVED = {"taken": {1}, "unknown": {0, 1}, "rejected": {0}}
+"""How often a mail may have arrived, by what became of its sending."""
 # What a repeated event may not move.
 _MONEY = (
     "payment", "collection", "charge", "entry", "posting", "account", "processor_item", "payout",
@@ -41,14 +59,18 @@ _MONEY = (
 class Judge:
     """Looks at the house and at the processor's accounts."""
 
-    def __init__(self, house: House, processors: Processors, entities: dict[str, str]) -> None:
+    def __init__(
+        self, house: House, processors: Processors, others: Others, people: People
+    ) -> None:
         self._house = house
         self._processors = processors
-        self._entities = entities
+        self._others = others
+        self._people = people
 
     async def step(self) -> None:
         """At every moment: what the ledger says of an account is what was read of it, to the cent;
         the rest is what is not read yet."""
+        await self._processors.calm()
         for account in self._processors.accounts.values():
             clearing, read, all_of_it = await self._account(account)
             assert clearing == read, (account.id, clearing, read)
@@ -64,7 +86,7 @@ class Judge:
     async def _account(self, account: Account) -> tuple[dict[str, int], ...]:
         """By currency: the clearing account, what the processor says of the items that were read,
         and of all items."""
-        entity = self._entities[account.id]
+        entity = ENTITIES[account.id]
         rows = await self._house.rows(_CLEARING)
         clearing = {
             row["currency"]: row["minor"]
@@ -93,8 +115,9 @@ class Judge:
                 assert charge["amount_captured"] <= most, charge
 
     async def nobody_paid_too_much(self) -> None:
-        """By session: what all cards paid for it, less what they got back, is at most what its
-        documents come to, and what is due back of it."""
+        """By session: what all cards and vendors took for it, less what they gave back, is at most
+        what its documents come to, and what is due back of it. What a vendor took beyond that is
+        the vendor's to explain: a break says it."""
         charged = {row["id"]: row["charged"] for row in await self._house.rows(_CHARGED)}
         due = {row["id"]: row["due"] for row in await self._house.rows(_BACK)}
         session_of = {
@@ -119,19 +142,49 @@ class Judge:
             for refund in await account.all("/v1/refunds"):
                 if refund["status"] in ("succeeded", "pending"):
                     payment_id = charges[refund["charge"]]["metadata"]["payment_id"]
-                    assert payment_id not in filled, "nobody asked for that"
+                    if payment_id in filled:
+                        assert refund["id"] in self._people.past_us[account.id], "nobody asked"
+                        continue
                     paid[session_of[payment_id]] -= refund["amount"]
         assert set(succeeded.values()) <= {1}, "a payment was taken twice"
+        for tapped, tap in (await self._taps()).items():
+            paid[tapped] += min(tap.taken_minor or 0, charged[tapped])
         for session_id, minor in paid.items():
             assert session_id is not None, "taken for nothing"
             most = charged[session_id] + due.get(session_id, 0)
             assert minor <= most, (session_id, minor, charged[session_id], due.get(session_id))
 
+    async def _taps(self) -> dict[str, Tap]:
+        """By session: the payment at a vendor's terminal that it was matched with. The vendor was
+        told one amount at most, and takes no more than that."""
+        rows = await self._house.rows(
+            "SELECT session_id, reference FROM terminal_payment WHERE payment_id IS NULL"
+            " AND session_id IS NOT NULL"
+        )
+        for tap in self._others.taps.values():
+            assert len(tap.asked_minor) <= 1, "two prices of one session"
+            if tap.asked_minor:
+                assert tap.taken_minor in (None, *tap.asked_minor)
+        return {row["session_id"]: self._others.taps[row["reference"]] for row in rows}
+
+    async def mails(self) -> None:
+        """Each document with an address was mailed once; or perhaps, where no answer came; or not,
+        where the server refused it. None came twice."""
+        sent = await self._house.rows(_MAILS)
+        documents = await self._house.rows(_DOCUMENTS)
+        assert {row["key"] for row in documents} <= {row["key"] for row in sent}
+        for row in sent:
+            arrived = self._others.by_message.pop(message_id(row["key"], _SENDER), 0)
+            assert arrived in _ARRIVED[row["delivery"]], row
+        assert not self._others.by_message, "a mail that nobody here knows of"
+
     async def over(self) -> None:
-        """Nothing is under way any more: every charge has come to its end, and no card is held."""
+        """Nothing is under way any more: every charge has come to its end, every session to its
+        bill or to nothing, and no card is held."""
         rows = await self._house.rows("SELECT DISTINCT state FROM collection")
         assert {row["state"] for row in rows} <= _LAST
         assert await self._house.rows(_OPEN) == []
+        assert await self._house.rows(_UNBILLED) == []
         for account in self._processors.accounts.values():
             held = [
                 intent["id"]

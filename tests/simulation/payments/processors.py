@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
@@ -22,15 +23,23 @@ from rig.network import SECRETS
 from rig.sandbox import Sandbox, sandbox
 from wattledger.clock import utc_text
 
+# Every call that the house makes; what it asks most and what moves money more often than the rest.
 CALLS = (
-    "POST /v1/payment_intents", "POST /v1/payment_intents/*/capture",
-    "POST /v1/payment_intents/*/cancel", "POST /v1/payment_intents/*/increment_authorization",
-    "POST /v1/refunds", "POST /v1/terminal/readers/*", "GET /v1/payment_intents/*",
-    "GET /v1/balance_transactions", "GET /v1/payment_intents", "GET /v1/refunds",
+    *("POST /v1/payment_intents", "POST /v1/payment_intents/*/capture",
+      "POST /v1/payment_intents/*/cancel", "POST /v1/refunds", "GET /v1/payment_intents/*",
+      "GET /v1/balance_transactions") * 2,
+    "POST /v1/payment_intents/*/increment_authorization", "POST /v1/terminal/readers/*",
+    "GET /v1/terminal/readers/*", "POST /v1/disputes/*", "POST /v1/customers",
+    "GET /v1/payment_intents", "GET /v1/refunds*", "GET /v1/disputes*", "GET /v1/radar/*",
+    "GET /v1/payouts*",
 )  # fmt: skip
-KINDS = ("drop_before", "drop_after", "500_before", "500_after", "500_stored", "429")
+KINDS = ("drop_before", "drop_after", "500_before", "500_after", "500_stored", "429",
+         "hang", "hang_before")  # fmt: skip
+HANGS = ("hang", "hang_before")
+# Each takes as long as the house waits: there are enough of them for all that can be asked.
+HANGS_MAX = 24
 LOST, TWICE, LATE = 0.15, 0.15, 0.15
-_PATIENCE = 50
+_PATIENCE, _LOOK_S = 50, 5
 _OF_READERS: list[tuple[str, dict[str, Any]]] = [
     ("offline", {}), ("online", {}), ("online", {}), ("busy", {"busy": True}),
     ("busy", {"busy": False}), ("timeout", {"received": True}), ("timeout", {"received": False}),
@@ -47,8 +56,7 @@ class Account:
         self.sandbox = running
         self.url = running.url
         self._http = http
-        self._known: set[str] = set()
-        self._late: list[dict[str, Any]] = []
+        self._newest: str | None = None
 
     async def ask(self, method: str, path: str, **params: Any) -> dict[str, Any]:
         """A call as the operator's own, or a driver's browser's. What it says, errors too; a fault
@@ -59,7 +67,9 @@ class Account:
             return dict(answer.json())
         for _ in range(_PATIENCE):
             with suppress(httpx.TransportError):
-                answer = await self._http.get(self.url + path, params=params, headers=headers)
+                answer = await self._http.get(
+                    self.url + path, params=params, headers=headers, timeout=_LOOK_S
+                )
                 if answer.status_code == 200:
                     return dict(answer.json())
         raise AssertionError(f"no answer to {path}")
@@ -82,17 +92,25 @@ class Account:
             params["starting_after"] = page["data"][-1]["id"]
 
     async def new_events(self) -> list[dict[str, Any]]:
-        fresh: list[dict[str, Any]] = []
-        params: dict[str, Any] = {"limit": 100}
+        """Those that nobody has asked for yet, oldest first."""
+        fresh = await self.all("/v1/events") if self._newest is None else await self._since()
+        if fresh:
+            self._newest = fresh[-1]["id"]
+        return fresh
+
+    async def _since(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        params = {"limit": 100, "ending_before": self._newest}
         while True:
             page = await self.ask("GET", "/v1/events", **params)
-            news = [event for event in page["data"] if event["id"] not in self._known]
-            fresh += news
-            if not page["has_more"] or len(news) < len(page["data"]):
-                break
-            params["starting_after"] = page["data"][-1]["id"]
-        self._known |= {event["id"] for event in fresh}
-        return fresh[::-1]
+            found += page["data"][::-1]
+            if not page["has_more"]:
+                return found
+            params["ending_before"] = found[-1]["id"]
+
+    async def faultless(self) -> None:
+        """What nobody met passes."""
+        await self._http.delete(f"{self.url}/_sim/faults")
 
 
 class Processors:
@@ -101,7 +119,8 @@ class Processors:
     def __init__(self, rng: Random, *, faulty: bool) -> None:
         self.accounts: dict[str, Account] = {}
         self.deliver: Deliver | None = None
-        self.met = 0
+        self.mail: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
         self._rng = rng
         self._faulty = faulty
         self._late: list[tuple[Account, dict[str, Any]]] = []
@@ -111,13 +130,16 @@ class Processors:
         count = 0
         for account in self.accounts.values():
             await account.tell("clock", now=utc_text(now))
-        for account, event in await self._mail():
-            assert self.deliver is not None
+        mail = await self._mail()
+        while mail:
+            account, event = mail[-1]
             try:
                 await self._hand_over(account, event)
             except BaseException:
-                self._late.append((account, event))  # whoever died hears it again
+                self.mail["unheard"] += 1  # whoever died hears it, and the rest, again
+                self._late += mail
                 raise
+            mail.pop()
             count += 1
         return count
 
@@ -125,29 +147,32 @@ class Processors:
         mail, self._late = self._late, []
         for account in self.accounts.values():
             for event in await account.new_events():
-                drawn = self._rng.random() if self._faulty else 1.0
+                drawn = self._rng.random() if self._faulty else 0.5
                 if drawn < LOST:
+                    self.mail["lost"] += 1
                     continue
                 if drawn < LOST + TWICE:
+                    self.mail["twice"] += 1
                     mail.append((account, event))
-                if drawn > 1 - LATE and self._faulty:
+                if drawn > 1 - LATE:
+                    self.mail["late"] += 1
                     self._late.append((account, event))
                 else:
                     mail.append((account, event))
         if self._faulty:
+            self.mail["reordered"] += len(mail) > 1
             self._rng.shuffle(mail)
         return mail
 
     async def everything_again(self) -> None:
-        """Every event there ever was, twice, in an order that never was."""
-        mail = [
+        """Every event there ever was, twice, in an order that never was. It comes with the mail:
+        whoever dies of it hears the rest again."""
+        self._late += [
             (account, event)
             for account in self.accounts.values()
             for event in await account.all("/v1/events")
         ] * 2
-        self._rng.shuffle(mail)
-        for account, event in mail:
-            await self._hand_over(account, event)
+        self._rng.shuffle(self._late)
 
     async def _hand_over(self, account: Account, event: dict[str, Any]) -> None:
         body = json.dumps(event).encode()
@@ -165,13 +190,16 @@ class Processors:
         for account in self.accounts.values():
             while self._rng.random() < 0.75:
                 match, kind = self._rng.choice(CALLS), self._rng.choice(KINDS)
+                if kind in HANGS and sum(self.faults[each] for each in HANGS) >= HANGS_MAX:
+                    continue
                 await account.tell("faults", match=match, kind=kind)
-                self.met += 1
+                self.faults[kind] += 1
 
     async def fate(self) -> None:
         """What banks, issuers and readers do by themselves."""
         if not self._faulty or self._rng.random() < 0.5:
             return
+        await self.calm()
         for account in self.accounts.values():
             drawn = self._rng.random()
             if drawn < 0.3:
@@ -206,12 +234,7 @@ class Processors:
 
     async def calm(self) -> None:
         for account in self.accounts.values():
-            await self._clear(account)
-
-    @staticmethod
-    async def _clear(account: Account) -> None:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            await http.delete(f"{account.url}/_sim/faults")
+            await account.faultless()
 
 
 @asynccontextmanager

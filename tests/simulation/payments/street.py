@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from simulation.payments.house import House
 from simulation.payments.processors import Account
 from wattledger.contract import Route
 from wattledger.db.effects import Done, Effect, Outcome, Rejected
-from wattledger.errors import BadInput, Conflict, TooMany
+from wattledger.errors import TooMany
 from wattledger.gateway.connection import Peer
 from wattledger.gateway.server import PROTOCOLS
 from wattledger.payments import starts_store
@@ -31,7 +31,18 @@ from wattledger.sessions.finished import ExternalIn, ReadingIn, SessionIn
 from wattledger.wire.ocpp.frames import Call, CallResult
 
 SAMPLE = timedelta(minutes=15)
+_ELSEWHERE = 2 * SAMPLE
+ELSEWHERE_MINOR = 100
+"""What others take for a session of theirs, whatever it costs."""
 Act = Callable[[], Awaitable[None]]
+
+
+class Vendors(Protocol):
+    """Those of the terminals that are not the processor's."""
+
+    async def tap(self, visit: Visit) -> None: ...
+
+    async def ended(self, visit: Visit) -> None: ...
 
 
 @dataclass
@@ -43,6 +54,7 @@ class Driver:
     card: str = "pm_card_visa"
     account: str | None = None
     token: str | None = None
+    email: str | None = None
 
 
 @dataclass
@@ -50,15 +62,17 @@ class Point:
     """A charge point with one connector."""
 
     id: str
-    processor: str | None
+    processor: str
     reader: str | None = None
+    vendor: str | None = None
     currency: str = "USD"
     meter_wh: int = 1_000
 
 
 @dataclass
 class Visit:
-    """One car: ``samples`` are what it takes in each quarter of an hour, in Wh."""
+    """One car: ``samples`` are what it takes in each quarter of an hour, in Wh. ``stands_wh`` is
+    where the register really stands when it leaves: ``correction_wh`` from what the stop told."""
 
     number: int
     driver: Driver
@@ -69,6 +83,8 @@ class Visit:
     id_tag: str | None = None
     transaction_id: int | None = None
     stopped: bool = False
+    energy_wh: int = 0
+    stands_wh: int = 0
     refund: str | None = None
 
     @property
@@ -87,6 +103,7 @@ class Street:
     visits: list[Visit] = field(default_factory=list)
     refused: list[Any] = field(default_factory=list)
     house: House = field(init=False)
+    vendors: Vendors = field(init=False)
 
     def __post_init__(self) -> None:
         self._due: list[tuple[datetime, int, Act]] = []
@@ -120,57 +137,57 @@ class Street:
         self.visits.append(visit)
         begin = {
             "app": self._by_app, "checkout": self._by_page, "terminal": self._by_terminal,
-            "external": self._elsewhere,
+            "external": self._elsewhere, "vendor": self.vendors.tap,
         }.get(visit.driver.route, self._by_token)  # fmt: skip
+        # Whoever takes the money elsewhere tells of it when it is over.
+        late = _ELSEWHERE if visit.driver.route == "external" else timedelta(0)
+        self.at(when + late, lambda: begin(visit))
 
-        async def act() -> None:
-            await begin(visit)
-
-        self.at(when, act)
-
-    def fill(self, driver: Driver, when: datetime, reference: str) -> None:
-        """A driver who pays before: 15.00 into the wallet."""
+    def fill(self, driver: Driver, when: datetime, reference: str, minor: int) -> None:
+        """A driver who pays before, into the wallet."""
 
         async def act() -> None:
             await self.house.do(lambda world: wallets.top_up(
-                world, str(driver.account), 1_500, reference, entity_id="north", actor="key:app"
+                world, str(driver.account), minor, reference, entity_id="north", actor="key:app"
             ))  # fmt: skip
 
         self.at(when, act)
 
     async def _elsewhere(self, visit: Visit) -> None:
         """Somebody else's system has charged and taken the money: it tells of both."""
-        begin, end = self.now - timedelta(hours=1), self.now
+        begin, end, point = self.now - _ELSEWHERE, self.now, visit.point
+        first_wh = point.meter_wh
+        point.meter_wh += sum(visit.samples[:2]) + 1_000
         session = SessionIn(
-            id=f"theirs-{visit.number}", charge_point_id=visit.point.id, connector_id=1,
+            id=f"theirs-{visit.number}", charge_point_id=point.id, connector_id=1,
             token="SOMEBODY", started_at=begin, stopped_at=end,
-            readings=(ReadingIn(begin, 0), ReadingIn(end, sum(visit.samples[:2]) + 1_000)),
-            external=ExternalIn(f"their-{visit.number}", 100, visit.point.currency),
+            readings=(ReadingIn(begin, first_wh), ReadingIn(end, point.meter_wh)),
+            external=ExternalIn(f"their-{visit.number}", ELSEWHERE_MINOR, point.currency),
         )  # fmt: skip
         await self.house.do(lambda world: imports.take(world, "cpms", session))
 
     async def _by_token(self, visit: Visit) -> None:
-        await self._plug_in(visit, str(visit.driver.token))
+        await self.plug_in(visit, str(visit.driver.token))
 
     async def _by_app(self, visit: Visit) -> None:
         await self._ask(visit, Route.APP, account_id=visit.driver.account)
 
     async def _by_page(self, visit: Visit) -> None:
         asked = await self._ask(visit, Route.CHECKOUT, consent=self.rng.random() < 0.5)
-        if asked is not None and not self._walks_away():
+        if asked is not None and not self.walks_away():
             self.at(self.soon(40), lambda: self._pay_by_page(visit, asked.start))
 
     async def _by_terminal(self, visit: Visit) -> None:
         asked = await self._ask(visit, Route.TERMINAL, reader_id=visit.point.reader)
-        if asked is not None and not self._walks_away():
+        if asked is not None and not self.walks_away():
             self.at(self.soon(20), lambda: self._pay_by_card(visit))
 
-    def _walks_away(self) -> bool:
+    def walks_away(self) -> bool:
         return self.faulty and self.rng.random() < 0.15
 
     async def _ask(self, visit: Visit, route: Route, **more: Any) -> Any:
         wanted = Wanted(route, visit.point.id, f"visit-{visit.number}", nonce=f"n{visit.number}",
-                        connector_id=1, **more)  # fmt: skip
+                        connector_id=1, email=visit.driver.email, **more)  # fmt: skip
         try:
             asked = await self.house.do(lambda world: ask_start.ask(world, wanted))
         except TooMany:
@@ -182,7 +199,7 @@ class Street:
         (row,) = await self.house.rows(
             "SELECT p.intent_id FROM payment p WHERE p.id = %s", start.payment_id
         )
-        if row["intent_id"] is None or visit.point.processor is None:
+        if row["intent_id"] is None:
             return
         account = self.accounts[visit.point.processor]
         await account.ask("POST", f"/v1/payment_intents/{row['intent_id']}/confirm",
@@ -198,14 +215,13 @@ class Street:
             await start_view.look(world, start)
 
     async def _pay_by_card(self, visit: Visit) -> None:
-        assert visit.point.processor is not None
         account = self.accounts[visit.point.processor]
         url = f"/v1/test_helpers/terminal/readers/{visit.point.reader}/present_payment_method"
         await account.ask("POST", url)
 
     # What charge points do.
 
-    async def _plug_in(self, visit: Visit, id_tag: str) -> None:
+    async def plug_in(self, visit: Visit, id_tag: str) -> None:
         if self._busy(visit.point):
             return
         visit.id_tag = id_tag
@@ -216,6 +232,7 @@ class Street:
         })  # fmt: skip
         visit.transaction_id = answer["transactionId"]
         if answer["idTagInfo"]["status"] != "Accepted":
+            visit.correction_wh = 0  # no car was charged, and nothing was read wrong
             await self._stop(visit, "DeAuthorized")
             return
         for number, wh in enumerate(visit.samples, start=1):
@@ -232,6 +249,7 @@ class Street:
             if visit.stopped:
                 return
             visit.point.meter_wh += wh
+            visit.energy_wh += wh
             if last:
                 await self._stop(visit, "EVDisconnected")
             else:
@@ -252,6 +270,9 @@ class Street:
             return
         visit.stopped = True
         at, register_wh, point = self.now, visit.point.meter_wh, visit.point
+        # The register stands where the correction says: the stop told it wrong.
+        point.meter_wh += visit.correction_wh
+        visit.stands_wh = point.meter_wh
 
         async def tell() -> None:
             await self._say(point, "StopTransaction", {
@@ -266,6 +287,8 @@ class Street:
             if visit.correction_wh:
                 self.at(self.soon(6 * 3600), lambda: self._meter(
                     visit, register_wh + visit.correction_wh, "Transaction.End", at))  # fmt: skip
+            if visit.driver.route == "vendor":
+                await self.vendors.ended(visit)
 
         if visit.late_days:
             self.at(at + timedelta(days=visit.late_days), tell)
@@ -325,9 +348,5 @@ class Street:
             return Done({"status": "Accepted"})  # told again after a crash of the teller
         visit.id_tag = token
         if not (self.faulty and self.rng.random() < 0.15):
-            self.at(self.soon(5), lambda: self._plug_in(visit, token))
+            self.at(self.soon(5), lambda: self.plug_in(visit, token))
         return Done({"status": "Accepted"})
-
-
-EXPECTED = (BadInput, Conflict)
-"""What people are told who ask for what can't be."""

@@ -12,32 +12,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from rig.outside import outside
 from simulation.payments import plan
+from simulation.payments.breaks import assert_as_planned
 from simulation.payments.house import Deaths, House
 from simulation.payments.judge import Judge
+from simulation.payments.others import Others
+from simulation.payments.people import People
 from simulation.payments.plan import NORTH, RHINE, SECRETS_OF_THE_HOUSE
 from simulation.payments.processors import Deliver, Processors, processors
-from simulation.payments.street import EXPECTED, Point, Street, Visit
+from simulation.payments.street import Street
+from simulation.payments.vendors import Terminals
 from wattledger.api.hooks import from_stripe
 from wattledger.api.keys import Keys
 from wattledger.api.state import State
 from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database, Pool
-from wattledger.pipeline.returning import refunds
-from wattledger.pipeline.world import World
 
 BEGIN = datetime(2026, 11, 2, 6, tzinfo=UTC)
-VISITS = 10
+VISITS = 14
 AFTERWARDS = timedelta(days=16)
 
 
@@ -53,6 +57,8 @@ class Story:
     house: House
     street: Street
     processors: Processors
+    others: Others
+    people: People
     judge: Judge
     rng: Random
 
@@ -62,14 +68,23 @@ class Story:
         while self.house.clock.now() < until:
             planned = [at for at in (await self.house.next_due(), self.street.next_at) if at]
             to = min([until, *planned])
-            await self.processors.trouble()
             await self.processors.fate()
-            await self.house.move(max(to, self.house.clock.now()))
+            await self.people.look()
+            await self.processors.trouble()
+            if self.street.faulty and self.rng.random() < 0.02:
+                await self.house.sleep(self._awake(until))
+            else:
+                await self.house.move(max(to, self.house.clock.now()))
             await self.street.happen(self.house.clock.now())
             await self.house.move(self.house.clock.now())
             steps += 1
             if steps % 10 == 0:
                 await self.judge.step()
+
+    def _awake(self, until: datetime) -> datetime:
+        """When a house that does nothing does something again: whoever needs it wakes it up."""
+        days = timedelta(hours=self.rng.randint(1, 72))
+        return min(at for at in (until, self.street.next_at, self.house.clock.now() + days) if at)
 
 
 @asynccontextmanager
@@ -78,13 +93,11 @@ async def _story(
 ) -> AsyncIterator[Story]:
     rng = Random(seed)
     clock.advance(BEGIN)
-    async with processors([NORTH, RHINE], BEGIN, rng, faulty=faulty) as found:
+    others = Others(rng=rng, faulty=faulty)
+    async with outside(others), processors([NORTH, RHINE], BEGIN, rng, faulty=faulty) as found:
         readers = await plan.readers(found)
-        points = [
-            *(Point(f"D-{n}", NORTH, readers.get(f"D-{n}")) for n in range(4)),
-            *(Point(f"R-{n}", RHINE, readers.get(f"R-{n}"), "EUR") for n in range(2)),
-        ]
-        street = Street(rng, faulty, points, found.accounts)
+        street = Street(rng, faulty, plan.points(readers), found.accounts)
+        street.vendors = Terminals(street, others, rng)
         deaths = Deaths(Random(seed + 1), 0.02 if faulty else 0.0)
         house = House(pool, database, clock, deaths, street, found.follow, SECRETS_OF_THE_HOUSE)
         street.house = house
@@ -92,10 +105,12 @@ async def _story(
         customers = await plan.customers(found.accounts[NORTH], drivers)
         plan.come(street, rng, drivers, BEGIN, VISITS)
         found.deliver = _hooks(house)
+        people = People(house, found, others, street, rng)
+        settings = plan.settings(found, others, rng, customers, readers, drivers, faulty=faulty)
         try:
-            await house.opened(plan.settings(found, rng, customers, readers, drivers))
-            judge = Judge(house, found, {NORTH: "north", RHINE: "rhine"})
-            yield Story(house, street, found, judge, rng)
+            await house.opened(settings)
+            judge = Judge(house, found, others, people)
+            yield Story(house, street, found, others, people, judge, rng)
         finally:
             await house.close()
 
@@ -118,6 +133,11 @@ def _hooks(house: House) -> Deliver:
     return deliver
 
 
+SCOPES: dict[str, dict[str, Any]] = {
+    "whole": {"whole": True}, "some": {"amount_minor": 50}, "line": {"lines": [1]},
+}  # fmt: skip
+
+
 async def _give_back(story: Story) -> None:
     """Support gives some of it back, where it can."""
     for visit in story.street.visits:
@@ -128,15 +148,7 @@ async def _give_back(story: Story) -> None:
             visit.transaction_id,
         )
         for row in rows:
-            await story.house.do(lambda world, i=row["id"], v=visit: _ask(world, i, v))
-
-
-async def _ask(world: World, session_id: str, visit: Visit) -> None:
-    scope = {"whole": True} if visit.refund == "whole" else {"amount_minor": 50}
-    with suppress(*EXPECTED):
-        await refunds.ask(
-            world, session_id, scope, "goodwill", "sorry", actor="page:Ann", key=f"r{visit.number}"
-        )
+            await story.people.give_back(row["id"], SCOPES[visit.refund], f"r{visit.number}")
 
 
 async def _whole(story: Story) -> None:
@@ -146,11 +158,22 @@ async def _whole(story: Story) -> None:
     await _give_back(story)
     await story.go_on(last + AFTERWARDS)
     await story.processors.calm()
+    story.others.calm()
+    while await story.people.finish():
+        await story.house.move(story.house.clock.now())
     await story.go_on(story.house.clock.now() + timedelta(days=2))
+    while await story.people.finish():
+        await story.house.move(story.house.clock.now())
+    await story.processors.calm()
+    await story.house.move(story.house.clock.now() + timedelta(days=2))
     assert story.street.refused == []
     await story.judge.drained()
     await story.judge.nobody_paid_too_much()
     await story.judge.over()
+    await story.judge.mails()
+    await assert_as_planned(
+        story.house, story.processors, story.others, story.people, story.street.visits
+    )
 
 
 @pytest.mark.parametrize("seed", _seeds(), ids=lambda seed: f"seed-{seed}")
@@ -160,11 +183,15 @@ async def test_whatever_happens_to_money(
     async with _story(seed, pool, database, clock, faulty=True) as story:
         await _whole(story)
         before = await story.judge.fingerprint()
-        story.house.deaths.stop()
-        await story.house.do(lambda _: story.processors.everything_again())
-        await story.go_on(story.house.clock.now() + timedelta(hours=1))
+        story.house.deaths.begin_again()
+        died = story.house.died
+        await story.processors.everything_again()
+        await story.house.move(story.house.clock.now() + timedelta(hours=1))
         assert await story.judge.fingerprint() == before
         await story.judge.drained()
+        assert died
+        assert story.house.died > died, "it dies of the mail, too"
+        assert min(story.processors.mail[how] for how in ("lost", "twice", "late")) > 0
 
 
 async def test_without_faults_everybody_pays_what_it_costs(
