@@ -270,6 +270,8 @@ class Street:
             return
         visit.stopped = True
         at, register_wh, point = self.now, visit.point.meter_wh, visit.point
+        if visit.energy_wh + visit.correction_wh < 0:
+            visit.correction_wh = 0  # it left early, and gives nothing back
         # The register stands where the correction says: the stop told it wrong.
         point.meter_wh += visit.correction_wh
         visit.stands_wh = point.meter_wh
