@@ -28,6 +28,15 @@ def test_receipts_and_mail_are_versions_without_a_secret() -> None:
     assert found[MAIL] == MAILED  # the password's name, not the password
 
 
+def test_a_language_that_there_are_no_words_for_is_refused() -> None:
+    given = whole(site__0__language="de")
+    given["entity"][0]["language"] = "nl"
+    config = parse(given)
+    assert (config.entity[0].language, config.site[0].language) == ("nl", "de")
+    with pytest.raises(BadInput, match=r"site\[0\]\.language.*'xx'.*en, de, fr, nl, es, it"):
+        parse(whole(site__0__language="xx"))
+
+
 def test_what_a_receipt_says_of_its_seller_and_site() -> None:
     seller = {"address": "Kai 7\nHamburg", "tax_ids": ["VAT DE1"], "support": "a@b.c",
               "receipt_note": "Thanks"}  # fmt: skip

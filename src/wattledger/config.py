@@ -53,6 +53,7 @@ from wattledger.receipts.settings import (
     check_printed,
     check_receipts,
 )
+from wattledger.receipts.words import check_language
 from wattledger.section import (
     Section,
     Version,
@@ -326,10 +327,12 @@ def _check_printed(config: Config) -> None:
         for j, tax_id in enumerate(entity.tax_ids):
             check_printed(f"$.entity[{i}].tax_ids[{j}]", tax_id)
         check_address(f"$.entity[{i}].address", entity.address)
+        check_language(f"$.entity[{i}].language", entity.language)
     for i, site in enumerate(config.site):
         check_printed(f"$.site[{i}].name", site.name)
         check_address(f"$.site[{i}].address", site.address)
         check_postal(f"$.site[{i}].postal_address", site.postal_address)
+        check_language(f"$.site[{i}].language", site.language)
 
 
 def _check_site(config: Config, ids: dict[str, set[str]], path: str, site: Site) -> None:

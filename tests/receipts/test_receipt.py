@@ -223,13 +223,6 @@ async def test_signed_records_are_shown_with_their_key_and_can_be_taken_away(
     assert "not verified with a key known to us" in page
 
 
-def test_letters_that_paper_has_no_font_for_lose_their_accent_only() -> None:
-    from wattledger.receipts import paper  # noqa: PLC0415
-
-    paper._fonts()
-    assert paper._text("Łódź, București & Győr 日") == "Łódz, Bucuresti &amp; Gyor ?"
-
-
 async def test_a_reason_of_many_lines_still_fits_on_paper(reading: Connection) -> None:
     found = await store.read(reading, FULL)
     assert found.document is not None

@@ -94,7 +94,7 @@ async def by_link(request: Request) -> Response:
         if kind or there is None or request.query_params:
             return _nothing()
         headers = {**_HEADERS, "Content-Security-Policy": page.policy()}
-        return Response(page.not_yet(there), media_type="text/html", headers=headers)
+        return Response(page.not_yet(*there), media_type="text/html", headers=headers)
     return await _as(receipt, kind or "html", f"/r/{token}", asked)
 
 

@@ -131,7 +131,8 @@ def receipt(options: argparse.Namespace) -> int:
         options.out.write_bytes(made if isinstance(made, bytes) else made.encode())
     except OSError as error:
         raise BadInput("--out", str(options.out), f"a file to write ({error.strerror})") from None
-    print(f"Wrote {options.out}: {found.title.lower()} {found.number}.")
+    name = "credit note" if found.is_credit else "receipt"
+    print(f"Wrote {options.out}: {name} {found.number}.")
     for name in found.missing:
         print(f"Its place asks for {name}, and nobody has told: {missing.words(name)}.")
     return 0

@@ -31,6 +31,8 @@ class Entity(Section, frozen=True):
     """At the end of each receipt."""
     support: str | None = None
     """Whom a driver asks about a receipt: "help@example.com, +49 30 1234"."""
+    language: str | None = None
+    """What its receipts are written in: "de". None: English."""
 
 
 Interval = Literal[0, 60, 300, 600, 900, 1800, 3600]
@@ -144,6 +146,8 @@ class Site(Section, frozen=True):
     """On receipts; a line break in it is one there. None: the lines of ``postal_address``."""
     postal_address: PostalAddress | None = None
     """In parts, for the location of its card readers at Stripe."""
+    language: str | None = None
+    """What its receipts are written in; None: as the entity says."""
 
     def proxy_of(self, point: ChargePoint) -> Proxy | None:
         """The CPMS of one of its charge points."""

@@ -25,6 +25,7 @@ from wattledger.receipts.model import (
     TaxLine,
 )
 from wattledger.receipts.paid import Settling, paid
+from wattledger.receipts.words import DEFAULT
 
 Row = dict[str, Any]
 
@@ -100,8 +101,15 @@ def _base(facts: Facts, row: Row | None, found: Charge | Credit | None) -> Recei
         tariff=found.tariff_name if isinstance(found, Charge) else facts.tariff.get("name") or "",
         token=session["token"][-4:] if len(session["token"]) > 4 else "",
         asked=facts.asked,
-        free_reason=(found.free_reason or "") if isinstance(found, Charge) else "",
+        free_reason=_free_reason(found) if isinstance(found, Charge) else "",
+        language=facts.site.get("language") or facts.entity.get("language") or DEFAULT,
     )
+
+
+def _free_reason(charge: Charge) -> str:
+    """In words, also where the payment rule cancels what has no energy (``zero_energy``)."""
+    said = charge.free_reason or ""
+    return "no energy was delivered" if said == "zero_energy" else said
 
 
 def _complete(facts: Facts, receipt: Receipt, found: Charge | Credit | None) -> Receipt:

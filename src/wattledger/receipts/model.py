@@ -141,16 +141,14 @@ class Receipt(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
     """Of that, what is not known here: for the operator."""
     free_reason: str = ""
+    language: str = "en"
+    """What it is written in on the page, on paper and in the mail. The texts here are as documents
+    have them: English, and the operator's own words."""
 
     @property
     def is_credit(self) -> bool:
         """Whether this document takes another back."""
         return self.document is not None and self.document.kind == "credit"
-
-    @property
-    def title(self) -> str:
-        """What the document is called."""
-        return "Credit note" if self.is_credit else "Receipt"
 
     @property
     def number(self) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from wattledger.receipts import words
 from wattledger.receipts.model import Receipt
+from wattledger.receipts.words import SOFTWARE, fingerprint, words
 
 _HERE = Path(__file__).parent / "templates"
 
@@ -21,13 +21,14 @@ def html(receipt: Receipt, at: str | None = None, asked: int | None = None) -> s
     records and the session's other documents. ``asked`` is the revision that was asked for."""
     return _template().render(
         r=receipt, cur=receipt.currency, zone=receipt.time_zone, at=at, asked=asked,
-        w=words, style=Markup(_style()),
+        w=words(receipt.language), fingerprint=fingerprint, SOFTWARE=SOFTWARE,
+        style=Markup(_style()),
     )  # fmt: skip
 
 
-def not_yet(seller: str) -> str:
-    """The page of a session that has no bill yet."""
-    return _template("waiting.html").render(seller=seller, style=Markup(_style()))
+def not_yet(place: str, language: str) -> str:
+    """The page of a session at a place that has no bill yet."""
+    return _template("waiting.html").render(place=place, w=words(language), style=Markup(_style()))
 
 
 @cache

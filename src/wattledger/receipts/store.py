@@ -14,6 +14,7 @@ from wattledger.errors import NotFound
 from wattledger.receipts.build import Facts, build
 from wattledger.receipts.model import Receipt
 from wattledger.receipts.paid import Settling
+from wattledger.receipts.words import DEFAULT
 from wattledger.tariffs.jurisdictions import Jurisdiction, Rules, value_of
 
 Conn = AsyncConnection[dict[str, Any]]
@@ -144,10 +145,18 @@ async def _all(conn: Conn, query: str, key: object) -> list[dict[str, Any]]:
     return await (await conn.execute(query.encode(), (key,))).fetchall()
 
 
-async def place_of(conn: Conn, session_id: str) -> str | None:
-    """The name of the site of a session; None where there is no such session."""
-    row = await _one(conn, "SELECT site_id, started_at FROM session WHERE id = %s", session_id)
+async def place_of(conn: Conn, session_id: str) -> tuple[str, str] | None:
+    """The name of the site of a session, and the language of its receipts; None where there is no
+    such session."""
+    row = await _one(
+        conn,
+        "SELECT site_id, contract->>'entity_id' AS entity_id, started_at FROM session"
+        " WHERE id = %s",
+        session_id,
+    )
     if row is None:
         return None
-    body = await _body(conn, "site", row["site_id"], row["started_at"])
-    return str(body.get("name", row["site_id"]))
+    site = await _body(conn, "site", row["site_id"], row["started_at"])
+    entity = await _body(conn, "entity", row["entity_id"], row["started_at"])
+    language = site.get("language") or entity.get("language") or DEFAULT
+    return str(site.get("name", row["site_id"])), language

@@ -24,10 +24,11 @@ from wattledger.ingest import anomalies
 from wattledger.pipeline.deciding import money_acts
 from wattledger.pipeline.handlers import Handler, Settled
 from wattledger.pipeline.world import World
-from wattledger.receipts import store, words
+from wattledger.receipts import store
 from wattledger.receipts.mail import Attachment, Load, MailGate, Message
 from wattledger.receipts.model import Receipt
 from wattledger.receipts.settings import MAIL, RECEIPTS, MailSettings, ReceiptSettings
+from wattledger.receipts.words import words
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
 
@@ -142,25 +143,29 @@ def link_of(
 
 def message(receipt: Receipt, link: str | None) -> Message:
     """What a driver is written."""
-    zone, cur = receipt.time_zone, receipt.currency
+    w, zone, cur = words(receipt.language), receipt.time_zone, receipt.currency
+    place = receipt.place
+    at = w.say("charge_point", id=place.charge_point_id, connector=place.connector_id)
     lines = [
-        f"{receipt.title} {receipt.number}",
+        f"{w.title(receipt)} {receipt.number}",
         "",
-        f"{receipt.place.name}, charge point {receipt.place.charge_point_id}",
-        f"{words.moment(receipt.started_at, zone)}, {words.duration(receipt.duration_s)}",
-        f"{words.kwh(receipt.energy_wh)}",
-        f"{'Credited' if receipt.is_credit else 'Total'}: {words.amount(receipt.total_minor, cur)}",
+        place.name,
+        at,
+        f"{w.moment(receipt.started_at, zone)}, {w.duration(receipt.duration_s)}",
+        w.kwh(receipt.energy_wh),
+        f"{w.total(receipt)}: {w.amount(receipt.total_minor, cur)}",
     ]
     if receipt.document and receipt.document.reason:
-        lines += ["", f"Why: {receipt.document.reason}."]
+        lines += ["", w.say("mail_why", reason=w.known(receipt.document.reason))]
     if link:
-        lines += ["", "With every line, the meter's registers and how it was paid:", link]
+        lines += ["", w.say("mail_more"), link]
     lines += ["", f"{receipt.seller.name}"]
-    lines += [f"Questions: {receipt.seller.support}"] if receipt.seller.support else []
+    if receipt.seller.support:
+        lines += [w.say("questions", support=receipt.seller.support)]
     name = "credit-note" if receipt.is_credit else "receipt"
     number = receipt.document.number if receipt.document else receipt.session_id
     paper = Attachment(f"{name}-{number}.pdf", "application/pdf", receipts.pdf(receipt))
-    return Message(words.title(receipt), "\n".join(lines) + "\n", (paper,))
+    return Message(w.heading(receipt), "\n".join(lines) + "\n", (paper,))
 
 
 async def _revision(conn: store.Conn, charge_id: str | None) -> int | None:
