@@ -45,6 +45,7 @@ from wattledger.payments.stripe.client import StripeGate, pacing_of
 from wattledger.payments.stripe.pacing import Pacing
 from wattledger.payments.terminal.vendor import vendor_gate
 from wattledger.pipeline.billing import receipts_step
+from wattledger.pipeline.returning import evidence_files
 from wattledger.pipeline.settle import ensure_schedule
 from wattledger.pipeline.stations import upkeep
 from wattledger.pipeline.world import World
@@ -112,8 +113,9 @@ class AllGates:
         digest = snapshot.digest("processor", processor_id)
         if processor is None or digest is None:
             return None
+        load = evidence_files.loader(self._world.work.pool)
         return self._keep(
-            "stripe", digest, lambda: StripeGate(processor, secret, self._turns(processor))
+            "stripe", digest, lambda: StripeGate(processor, secret, self._turns(processor), load)
         )
 
     def _turns(self, processor: Processor) -> Pacing:

@@ -210,3 +210,28 @@ def test_a_refund_without_a_decision_or_a_document(app: Conn) -> None:
         app.execute("UPDATE refund SET state = 'approved'")
     with pytest.raises((errors.InsufficientPrivilege, NEVER)):
         app.execute("UPDATE refund SET amount_minor = 1")
+
+
+def test_a_file_of_evidence_is_not_changed_or_named_twice(app: Conn) -> None:
+    """What the bank was sent is kept to the byte."""
+    _dispute(app)
+    values = {"dispute_id": "du_1", "field": "receipt", "name": "receipt-1.pdf",
+              "content": b"%PDF-", "made_at": hand.NOW}  # fmt: skip
+    with pytest.raises(CHECK):
+        hand.insert(app, "dispute_file", **{**values, "field": "customer_signature"})
+    with pytest.raises(CHECK):
+        hand.insert(app, "dispute_file", **{**values, "content": b""})
+    with pytest.raises(CHECK):
+        hand.insert(app, "dispute_file", **{**values, "content": b" " * 2_250_001})
+    hand.insert(app, "dispute_file", **values)
+    with pytest.raises(errors.UniqueViolation):
+        hand.insert(app, "dispute_file", **{**values, "field": "service_documentation"})
+    with pytest.raises(errors.InsufficientPrivilege):
+        app.execute("UPDATE dispute_file SET content = 'x'")
+    with pytest.raises(CHECK):
+        app.execute("UPDATE dispute_file SET file_id = 'file_1', why = 'refused'")
+    app.execute("UPDATE dispute_file SET file_id = 'file_1'")
+    with pytest.raises(NEVER):
+        app.execute("UPDATE dispute_file SET file_id = 'file_2'")
+    with pytest.raises(errors.InsufficientPrivilege):
+        app.execute("DELETE FROM dispute_file")

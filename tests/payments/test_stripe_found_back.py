@@ -202,6 +202,17 @@ async def test_evidence_is_found_by_the_key_it_leaves_on_the_dispute(
     assert isinstance(await _found("evidence", asked, Account(disputes=row)), expected)
 
 
+@pytest.mark.parametrize(
+    ("filename", "expected"), [("receipt-du_1-aa.pdf", Done), ("receipt-du_1-bb.pdf", NewAttempt)]
+)
+async def test_a_file_is_found_by_its_name_which_has_its_digest(
+    filename: str, expected: type
+) -> None:
+    row = {"id": "file_1", "filename": filename, "size": 5}
+    asked = {"dispute_id": "du_1", "field": "receipt", "name": "receipt-du_1-aa.pdf", "size": 5}
+    assert isinstance(await _found("file", asked, Account(files=[row])), expected)
+
+
 def _reader(intent_id: str | None, status: str = "in_progress") -> dict[str, Any]:
     action = {"type": "process_payment_intent", "status": status, "failure_code": None,
               "process_payment_intent": {"payment_intent": intent_id}}  # fmt: skip

@@ -13,7 +13,7 @@ from rig.network import SECRETS, STARTS_AT
 from rig.sandbox import Sandbox
 from wattledger.db.effects import Done, Effect, NewAttempt, Outcome, Rejected, Unknown
 from wattledger.payments.model import Processor
-from wattledger.payments.stripe.client import StripeGate
+from wattledger.payments.stripe.client import StripeGate, _addresses
 
 _GROWS = {"card": {"request_incremental_authorization": "if_available",
                    "request_overcapture": "if_available"}}  # fmt: skip
@@ -24,7 +24,11 @@ def gate(processor: Sandbox) -> StripeGate:
     account = Processor("stripe", "north", "stripe", "RIG_STRIPE_KEY", "S", (),
                         base_url=processor.url, rate_per_s=1000,
                         endpoint_rate_per_s=1000)  # fmt: skip
-    return StripeGate(account, SECRETS.__getitem__)
+    return StripeGate(account, SECRETS.__getitem__, load=_content)
+
+
+async def _content(_: dict[str, Any]) -> bytes:
+    return b"%PDF-1.4 of a session"
 
 
 def _effect(kind: str, request: dict[str, Any], attempt: int = 1) -> Effect:
@@ -219,6 +223,38 @@ async def test_evidence_is_submitted_once(processor: Sandbox, gate: StripeGate) 
     fresh = _effect("evidence", request, 2)
     fresh = msgspec.structs.replace(fresh, first_sent_at=later.first_sent_at)
     assert isinstance(await gate.resolve(fresh), NewAttempt), "it was another call's evidence"
+
+
+async def test_a_file_is_uploaded_once_and_named_in_the_evidence(
+    processor: Sandbox, gate: StripeGate
+) -> None:
+    """The answer is lost, also past the key's life: it is found by its name."""
+    held = await _hold(gate)
+    _done(await gate.call(_capture(held, 2_500)))
+    opened = await _sim(processor, "dispute", payment_intent=held["intent_id"])
+    name = f"receipt-{opened['id']}-0a1b.pdf"
+    effect = _effect("file", {"dispute_id": opened["id"], "field": "receipt", "name": name})
+    await processor.fault(match="POST /v1/files", kind="drop_after")
+    assert isinstance(await gate.call(effect), Unknown)
+    said = _done(await gate.resolve(effect))
+    later = msgspec.structs.replace(effect, first_sent_at=effect.first_sent_at - timedelta(days=2))
+    assert _done(await gate.resolve(later)) == said
+    assert [each["filename"] for each in await processor.all_of("files")].count(name) == 1
+    named = {"uncategorized_text": "t", "receipt": said["file_id"]}
+    request = {"dispute_id": opened["id"], "submit": True, "evidence": named}
+    assert _done(await gate.call(_effect("evidence", request)))["status"] == "under_review"
+
+
+async def test_files_go_to_their_own_address_where_there_is_one() -> None:
+    def of(**given: str) -> Any:
+        return _addresses(Processor("stripe", "north", "stripe", "K", "S", (), **given))
+
+    assert of() == {}
+    assert of(base_url="http://a") == {"api": "http://a", "files": "http://a"}
+    assert of(base_url="http://a", files_base_url="http://f") == {
+        "api": "http://a", "files": "http://f",
+    }  # fmt: skip
+    assert of(files_base_url="http://f") == {"files": "http://f"}
 
 
 async def test_a_sweep_finds_disputes_and_fraud_warnings(

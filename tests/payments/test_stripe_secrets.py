@@ -30,6 +30,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "stripe.release": _OF_INTENT,
     "stripe.refund": {"external_charge_id": "ch_1", "amount_minor": 440, "currency": "USD",
                       "metadata": {"payment_refund_id": "back_1"}},
+    "stripe.file": {"dispute_id": "du_1", "field": "receipt", "name": "r.pdf", "size": 5},
     "stripe.evidence": {"dispute_id": "du_1", "evidence": {}, "submit": True},
     "stripe.reader": {"reader_id": "tmr_1", "intent_id": "pi_1"},
     "stripe.reader_cancel": {"reader_id": "tmr_1"},
@@ -38,6 +39,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "stripe.read": {**_SPAN, "payouts": []},
 }  # fmt: skip
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def _content(_: dict[str, Any]) -> bytes:
+    return b"%PDF-"
 
 
 @asynccontextmanager
@@ -99,7 +104,7 @@ async def test_nothing_that_is_known_of_a_call_and_no_log_says_the_key(
                             rate_per_s=1000, endpoint_rate_per_s=1000)  # fmt: skip
         for kind, request in REQUESTS.items():
             # A gate for each: the pause after a 429 is no part of this.
-            gate = StripeGate(account, {"KEY": KEY}.__getitem__)
+            gate = StripeGate(account, {"KEY": KEY}.__getitem__, load=_content)
             for sent in (now, now - timedelta(days=2)):
                 effect = Effect(1, kind, "s", "l", 1, "k:1", request, now, 1, "t", sent, True)
                 for outcome in (await gate.call(effect), await gate.resolve(effect)):

@@ -10,11 +10,11 @@ import msgspec
 import psycopg
 import pytest
 from handmade_receipts import END, everything, receipt
-from pdf_text import text_of
 from psycopg.types.json import Jsonb
 from seed import FULL, OPEN
 from seed_config import digest
 
+from pdf_text import text_of
 from wattledger import receipts
 from wattledger.db.connect import Connection, Database
 from wattledger.db.roles import Role

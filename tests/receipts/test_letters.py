@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from handmade_receipts import receipt
-from pdf_text import text_of
 
+from pdf_text import text_of
 from wattledger import receipts
 from wattledger.receipts import letters
 from wattledger.receipts.letters import lacks, printable

@@ -80,7 +80,8 @@ IN_ORDER = (
     "fetched", "effect.stripe.reader", "presented", "effect.money.due", "due", "terminal_report",
     "effect.stripe.increment", "incremented", "effect.mail.send", "mailed", "effect.vendor.settle",
     "vendor_settled", "effect.stripe.reader_cancel", "withdrawn", "effect.stripe.refund",
-    "refunded", "effect.stripe.sweep", "effect.stripe.evidence", "evidenced",
+    "refunded", "effect.stripe.sweep", "effect.stripe.file", "uploaded", "effect.stripe.evidence",
+    "evidenced",
 )  # fmt: skip
 
 
@@ -340,7 +341,7 @@ class Paying:
         dispute = await self._system.sandbox.sim("dispute", charge=page["charge"])
         await self._about_to("sweep", "read")
         await self.clock("12:00", 3)
-        await self._about_to("evidence")
+        await self._about_to("file", "evidence")
         await self.asked(f"disputes/{dispute['id']}/submit")
         await self.clock("12:30", 3)
         await self._system.sandbox.sim(f"dispute/{dispute['id']}/close", outcome="won")
@@ -413,6 +414,9 @@ async def _assert_processor(system: System) -> None:
     (dispute,) = await stripe.all_of("disputes")
     assert dispute["status"] == "won"
     assert dispute["evidence_details"]["submission_count"] == 1
+    named = [dispute["evidence"][field] for field in ("receipt", "service_documentation")]
+    sent = {each["id"]: each["filename"] for each in await stripe.all_of("files")}
+    assert [sent[key].partition("-du_")[0] for key in named] == ["receipt", "service-documentation"]
     (more,) = [i for i in intents if i["amount_received"] == 3_300]
     assert more["amount"] == 5_000, "raised once"
 

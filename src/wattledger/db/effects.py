@@ -236,6 +236,28 @@ async def supersede(
     return len(found)
 
 
+async def give_up(conn: Conn, *, kind: str, subject: str, why: str, now: datetime) -> bool:
+    """What is not done yet of this is not tried any more. False while a worker has some of it in
+    hand: that goes on. Only for what is no loss when it was done after all."""
+    cursor = await conn.execute(
+        "SELECT id, state FROM effect WHERE subject = %s AND kind = %s"
+        " AND state NOT IN ('done', 'rejected') ORDER BY id FOR UPDATE",
+        (subject, kind),
+    )
+    rows = await cursor.fetchall()
+    found = [row["id"] for row in rows if row["state"] != "claimed"]
+    await conn.execute(
+        "UPDATE effect SET state = 'claimed', claim_token = 'given up:' || id WHERE id = ANY(%s)",
+        (found,),
+    )
+    await conn.execute(
+        "UPDATE effect SET state = 'rejected', claim_token = NULL, settled_at = %s, response = %s"
+        " WHERE id = ANY(%s)",
+        (now, Jsonb({"code": "given_up", "why": why}), found),
+    )
+    return len(found) == len(rows)
+
+
 def backoff_ms(tries: int, most_ms: int = 60_000) -> int:
     """50 ms, doubling, at most a minute or ``most_ms``. Machine time."""
     return int(min(most_ms, 50 * 2 ** min(tries - 1, 24)))

@@ -188,6 +188,12 @@ CODES: dict[str, Code] = {
     "dispute.due": Code(
         "The evidence for a dispute is due soon, and none was sent.", _L,
         "Send it, or the dispute is lost."),
+    "evidence.refused": Code(
+        "The processor refused the evidence for a dispute: the bank has none of it.", _L,
+        "Answer it in the processor's dashboard before it is due; the detail has its words."),
+    "evidence.file": Code(
+        "The evidence for a dispute goes without a file that could not be uploaded.", _N,
+        "The text of it was sent all the same; the detail has the processor's words."),
     "dispute.lost": Code(
         "A dispute was lost: its amount is an expense.", _L,
         "See whether who paid may charge again, and lift the block."),

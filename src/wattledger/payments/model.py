@@ -29,6 +29,8 @@ class Processor(Section, frozen=True):
     webhook_secret_env: str
     holds: tuple[HoldStep, ...]
     base_url: str | None = None
+    files_base_url: str | None = None
+    """Where files are uploaded to; none: to ``base_url``, or where Stripe takes them."""
     timeout_s: int = 20
     charge_max: str | None = None
     """A hold, a capture or a charge above this waits for a person. None: ten times the largest of

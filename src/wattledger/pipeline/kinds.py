@@ -17,6 +17,7 @@ MONEY = [
     "stripe.release",
     "stripe.charge",
     "stripe.refund",
+    "stripe.file",
     "stripe.evidence",
     "stripe.reader",
     "stripe.reader_cancel",

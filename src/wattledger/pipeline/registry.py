@@ -6,7 +6,7 @@ from wattledger.pipeline import timed
 from wattledger.pipeline.billing import receipts_step
 from wattledger.pipeline.collecting import ceiling, collect, debts, fetched, lapse
 from wattledger.pipeline.handlers import Handler, Settled
-from wattledger.pipeline.returning import disputes, money_back
+from wattledger.pipeline.returning import disputes, evidence_files, money_back
 from wattledger.pipeline.starting import holds, orphans, starts
 from wattledger.pipeline.terminals import readers, terminals
 from wattledger.pipeline.timed import What
@@ -19,6 +19,7 @@ WHATS: dict[str, What] = {
     **orphans.WHATS,
     **debts.WHATS,
     **disputes.WHATS,
+    **evidence_files.WHATS,
 }
 """What can be put off (``timed.put_off``)."""
 
@@ -37,6 +38,7 @@ HANDLERS: dict[str, Handler] = {
     **terminals.HANDLERS,
     **money_back.HANDLERS,
     **disputes.HANDLERS,
+    **evidence_files.HANDLERS,
     **fetched.HANDLERS,
     timed.DUE: Handler("due", _due),
 }

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wattledger.sandbox import routes_cards, routes_money, routes_terminal
+from wattledger.sandbox import files, routes_cards, routes_money, routes_terminal
 from wattledger.sandbox.balance import Balance
 from wattledger.sandbox.browser import Browser
 from wattledger.sandbox.control import Control
@@ -96,6 +96,7 @@ def build(settings: Settings) -> Starlette:
                 *routes_cards.table(intents, setups, index),
                 *routes_money.table(Money(balance, refunds, disputes, payouts, endpoints)),
                 *routes_terminal.table(terminal),
+                *files.table(),
             ],
         ),
         Route("/v1/{rest:path}", unknown, methods=["GET", "POST", "DELETE"]),

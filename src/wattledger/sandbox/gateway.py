@@ -63,7 +63,7 @@ class Gateway:
             return await drop(request)
         try:
             _refuse(kind)
-            flat = params.pairs(body if request.method == "POST" else request.url.query.encode())
+            flat = params.pairs(*_given(request, body))
             flat, view = self._access.admit(request, operation, flat)
             self._limit(request, operation)
             known = operation or _unrecognized(request)
@@ -165,6 +165,13 @@ class Gateway:
         if entry["replayed"]:
             headers["idempotent-replayed"] = "true"
         return Response(content, status, headers, media_type="application/json")
+
+
+def _given(request: Request, body: bytes) -> tuple[bytes, str]:
+    """What was sent, and as what."""
+    if request.method == "POST":
+        return body, request.headers.get("content-type", "")
+    return request.url.query.encode(), ""
 
 
 def _unrecognized(request: Request) -> NoReturn:

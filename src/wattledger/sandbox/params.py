@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import collections.abc
 import functools
+import hashlib
 import re
 import sys
 import types
 import typing
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 from stripe._request_options import RequestOptions
@@ -35,12 +36,46 @@ _PREVIEW: dict[str, dict[str, tuple[str, ...]]] = {
         "unattended[premise_type]": ("OFF_PREMISE",),
     },
 }
+_BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
+_QUOTED = re.compile(r'\b(name|filename)="([^"]*)"')
 _BOOLEANS = {"true": True, "false": False}
 
 
-def pairs(raw: bytes) -> list[tuple[str, str]]:
+class Upload(str):
+    """A file of a multipart body: as a value the digest of what is in it."""
+
+    filename: str
+    content: bytes
+
+    @classmethod
+    def of(cls, filename: str, content: bytes) -> Self:
+        made = cls(hashlib.sha256(content).hexdigest())
+        made.filename, made.content = filename, content
+        return made
+
+
+def pairs(raw: bytes, content_type: str = "") -> list[tuple[str, str]]:
     """The name-value pairs of a form body or query string, in order."""
+    if content_type.startswith("multipart/form-data"):
+        return _parts(raw, content_type)
     return parse_qsl(raw.decode(errors="replace"), keep_blank_values=True)
+
+
+def _parts(raw: bytes, content_type: str) -> list[tuple[str, str]]:
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
+        raise invalid("Invalid multipart/form-data: no boundary")
+    found: list[tuple[str, str]] = []
+    for part in raw.split(b"--" + boundary[1].encode())[1:-1]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        content = content.removesuffix(b"\r\n")
+        said = dict(_QUOTED.findall(head.decode(errors="replace")))
+        if "name" not in said:
+            raise invalid("Invalid multipart/form-data: a part without a name")
+        value = content.decode(errors="replace")
+        filename = said.get("filename")
+        found.append((said["name"], value if filename is None else Upload.of(filename, content)))
+    return found
 
 
 def nested(flat: list[tuple[str, str]]) -> Obj:

@@ -36,6 +36,8 @@ class Store:
         """Told of every object that an event is about."""
         self.base_url = "http://127.0.0.1/"
         """Where the request in hand reached us."""
+        self.pages: dict[str, int] = {}
+        """How many each file has that may be evidence."""
         self.request: Obj = {"id": None, "idempotency_key": None}
         self._wall: Clock | None = None
         self._ahead = timedelta(0)

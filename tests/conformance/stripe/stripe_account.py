@@ -5,6 +5,7 @@ Against the sandbox every answer is checked against the pinned OpenAPI document 
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import uuid
@@ -50,7 +51,9 @@ class Account:
         self.url = url
         self.http = httpx.Client(base_url=url or "https://api.stripe.com", trust_env=False)
         self.recording = Recording(checked=url is not None)
-        options: dict[str, Any] = {"base_addresses": {"api": url}} if url else {}
+        options: dict[str, Any] = {}
+        if url:
+            options["base_addresses"] = {"api": url, "files": url}
         self.stripe = stripe.StripeClient(
             key, max_network_retries=0, http_client=self.recording, **options
         )
@@ -139,6 +142,23 @@ class Account:
     def key_of(self, name: str) -> str:
         """An idempotency key that no earlier run has used."""
         return f"{name}:{uuid.uuid4()}"
+
+
+class Upload(io.BytesIO):
+    """A file as the SDK sends it."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+def pdf(name: str, text: str = "12.500 kWh") -> Upload:
+    """The smallest PDF that has a page."""
+    return Upload(name, (
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]"
+        "/Count 1>>endobj 3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>endobj\n"
+        f"% {text}\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+    ).encode())  # fmt: skip
 
 
 def window(intent: Any, card: Any) -> timedelta:

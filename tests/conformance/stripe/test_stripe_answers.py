@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import stripe
 from later_fields import LATER_FIELDS
+from stripe_account import pdf
 from stripe_schema import object_problems, problems
 
 HERE = Path(__file__).parent
@@ -129,6 +130,9 @@ def test_every_operation_answers_in_the_form_of_the_document(account):
         v1.payouts.retrieve(payout.id)
         v1.balance_transactions.list({"payout": payout.id, "expand": ["data.source"]})
     v1.balance_transactions.list({"limit": 100})
+    file = v1.files.create({"purpose": "dispute_evidence", "file": pdf("receipt.pdf")})
+    v1.files.retrieve(file.id)
+    v1.files.list({"purpose": "dispute_evidence"})
     for dispute in v1.disputes.list().data:
         v1.disputes.retrieve(dispute.id)
     event = v1.events.list({"limit": 100}).data[0]

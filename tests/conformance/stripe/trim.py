@@ -34,6 +34,8 @@ PATHS = (
     "/v1/disputes/{dispute}/close",
     "/v1/events",
     "/v1/events/{id}",
+    "/v1/files",
+    "/v1/files/{file}",
     "/v1/payment_intents",
     "/v1/payment_intents/search",
     "/v1/payment_intents/{intent}",

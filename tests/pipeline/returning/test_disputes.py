@@ -17,7 +17,7 @@ import handmade as hand
 from wattledger.clock import DrivenClock
 from wattledger.contract import Route
 from wattledger.db.connect import Database
-from wattledger.db.effects import Done
+from wattledger.db.effects import Done, Effect, Outcome
 from wattledger.db.roles import Role
 from wattledger.errors import Conflict, NotFound
 from wattledger.payments import blocks
@@ -50,6 +50,11 @@ class DisputeDesk(ReturnsDesk):
         async with self.world.work.transaction("x") as tx:
             await plan_fetch(tx, "stripe", kind, found["id"], f"evt_{self.number}")
         await self.answer("stripe.fetch", Done({"object": kind, "found": found}))
+
+    async def uploads(self, *outcomes: Outcome) -> list[Effect]:
+        """Each file that is to be uploaded gets its outcome."""
+        given = outcomes or (Done({"file_id": "file_1"}), Done({"file_id": "file_2"}))
+        return [await self.answer("stripe.file", outcome) for outcome in given]
 
     async def dispute(self) -> tuple[Any, ...]:
         [row] = await self.rows(
@@ -365,6 +370,7 @@ async def test_evidence_is_sent_once_by_a_named_person(desk: DisputeDesk) -> Non
     await disputes.submit(desk.world, "du_1", actor="page:Ann", note="He drove off with it.")
     with pytest.raises(Conflict, match="sent already"):
         await disputes.submit(desk.world, "du_1", actor="page:Ann")
+    await desk.uploads()
     sent = await desk.answer(
         "stripe.evidence", Done({"status": "under_review", "evidence_due_at": None})
     )
@@ -392,6 +398,7 @@ async def test_somebody_is_told_before_the_evidence_is_due(desk: DisputeDesk) ->
     assert await desk.codes() == ["dispute.opened", "dispute.due"]
     assert await desk.settled() == []
     await disputes.submit(desk.world, "du_1", actor="page:Ann")
+    await desk.uploads()
     await desk.answer("stripe.evidence", Done({"status": "under_review"}))
     assert await desk.settled() == [("dispute.due", "the evidence was sent")]
     await desk.seen("won")

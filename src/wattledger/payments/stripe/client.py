@@ -19,7 +19,7 @@ from wattledger.errors import BadInput, ExternalFault
 from wattledger.payments.model import Processor
 from wattledger.payments.stripe.amounts import to_stripe
 from wattledger.payments.stripe.failures import outcome_of, said
-from wattledger.payments.stripe.operation import Call, Do, Operation
+from wattledger.payments.stripe.operation import Call, Do, Load, Operation
 from wattledger.payments.stripe.operations import OPERATIONS
 from wattledger.payments.stripe.pacing import Pacing, Rank, endpoint
 
@@ -37,6 +37,7 @@ class StripeGate:
     """One processor account. ``secrets(name)`` gives the value of an environment variable.
 
     ``pacing``: the account's turns, where more than one gate of this process has calls for it.
+    ``load``: where the content of an upload comes from; without it none is made.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class StripeGate:
         processor: Processor,
         secrets: Callable[[str], str],
         pacing: Pacing | None = None,
+        load: Load | None = None,
     ) -> None:
         self.processor = processor
+        self._load = load
         self._client = client_of(processor, secrets, pacing)
 
     async def call(self, effect: Effect) -> Outcome:
@@ -84,7 +87,7 @@ class StripeGate:
         except BadInput as error:
             # Found before anything is sent, on this try as on every other.
             return Rejected({"code": "amount_unsayable", "message": str(error)})
-        call = Call(self._client.v1, effect, amount, _age(effect))
+        call = Call(self._client.v1, effect, amount, _age(effect), self._load)
         before = _rank.set(operation.rank)
         try:
             return await _guarded(operation, lambda: do(call))
@@ -98,10 +101,16 @@ def client_of(
     """The SDK for an account, without retries of its own, and in its turns."""
     key = secrets(processor.api_key_env)
     http = _PacedHttp(processor.timeout_s, pacing or pacing_of(processor, key))
-    addresses: Any = {"api": processor.base_url} if processor.base_url else {}
     return stripe.StripeClient(
-        key, http_client=http, base_addresses=addresses, max_network_retries=0
+        key, http_client=http, base_addresses=_addresses(processor), max_network_retries=0
     )
+
+
+def _addresses(processor: Processor) -> Any:
+    """Where the account is called, as far as that is configured; the rest is Stripe's."""
+    files = processor.files_base_url or processor.base_url
+    found = {"api": processor.base_url, "files": files}
+    return {name: url for name, url in found.items() if url}
 
 
 def pacing_of(processor: Processor, key: str) -> Pacing:

@@ -14,6 +14,9 @@ PAGES_MAX = 50
 PAGE = 100
 
 
+Load = Callable[[dict[str, Any]], Awaitable[bytes]]
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of an effect. ``v1``: Stripe's services; ``age``: since it was first sent."""
@@ -23,6 +26,8 @@ class Call:
     amount: int | None
     """What is asked for, as Stripe says it; None when no amount is."""
     age: timedelta
+    load: Load | None = None
+    """What is uploaded, by the request that names it."""
 
     @property
     def request(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _SECOND_NS = 1_000_000_000
 _HANDICAP_NS = 3 * _SECOND_NS
 # Of a second's calls this part may go out at once. More, and two bursts would meet in one second.
 _BURST = 10
-_ID = re.compile(r"(pi|ch|py|re|pyr|dp|du|issfr|tmr|po|txn|cus|pm|seti|evt)_\w+")
+_ID = re.compile(r"(pi|ch|py|re|pyr|dp|du|issfr|tmr|po|txn|cus|pm|seti|evt|file)_\w+")
 
 
 class Rank(IntEnum):

@@ -13,7 +13,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from wattledger.clock import utc_text
-from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.errors import Conflict, NotFound
@@ -21,6 +20,7 @@ from wattledger.ingest import anomalies
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
 from wattledger.ledger.entries import Entry
+from wattledger.payments import dispute_files
 from wattledger.payments import returns_store as store
 from wattledger.payments.model import Processor
 from wattledger.payments.returns_store import Conn, Dispute
@@ -29,7 +29,7 @@ from wattledger.pipeline.collecting import hints
 from wattledger.pipeline.deciding import money_acts
 from wattledger.pipeline.handlers import Handler, Settled
 from wattledger.pipeline.returning import evidence as evidences
-from wattledger.pipeline.returning import money_back, unblock
+from wattledger.pipeline.returning import evidence_files, money_back, unblock
 from wattledger.pipeline.timed import What, put_off
 from wattledger.pipeline.world import World
 
@@ -222,14 +222,16 @@ async def evidence(conn: Conn, dispute_id: str) -> dict[str, Any]:
     """The pack as plain data (``pipeline.evidence``), and what of it goes to Stripe. Raises
     NotFound."""
     found = await evidences.pack(conn, dispute_id)
-    return found | {"stripe": evidences.texts(found)}
+    files = await dispute_files.listed(conn, dispute_id)
+    return found | {"stripe": evidences.texts(found), "files": files}
 
 
 async def submit(
     world: World, dispute_id: str, *, actor: str, reason: str = "", note: str = ""
 ) -> dict[str, Any]:
-    """Send the evidence as it is now, for good: the bank sees it once. ``note`` is put before it,
-    in words. Raises NotFound; Conflict where it was sent, is closed or of no session of ours."""
+    """Send the evidence as it is now with its files, for good: the bank sees it once. ``note`` is
+    put before it, in words. Raises NotFound; Conflict where it was sent, is closed or of no session
+    of ours."""
     async with world.work.transaction("act") as tx:
         row = await store.dispute(tx.conn, dispute_id)
         if row is None:
@@ -245,14 +247,9 @@ async def submit(
             texts["uncategorized_text"] = said[: evidences.FIELD_MAX]
         if not texts:
             raise Conflict(f"{dispute_id} is of no session of ours: answer it at the processor")
-        await store.set_dispute(tx.conn, dispute_id, evidence={**found, "stripe": texts})
-        await effects.add(
-            tx.conn, kind="stripe.evidence", subject=dispute_id, lane=f"dispute:{dispute_id}",
-            key=f"{row.entity_id}:{dispute_id}:evidence:1",
-            request={"processor_id": row.processor_id, "dispute_id": dispute_id,
-                     "evidence": texts, "submit": True},
-            due_at=tx.now, caused_at=tx.now,
-        )  # fmt: skip
+        found = {**found, "stripe": texts, "note": note.strip()}
+        await store.set_dispute(tx.conn, dispute_id, evidence=found)
+        await evidence_files.plan(tx, row, found)
         await money_acts.record(
             tx, actor=actor, act="dispute.submit", subject=dispute_id, reason=reason
         )
@@ -301,5 +298,5 @@ async def warning_seen(settled: Settled, found: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-HANDLERS = {"stripe.evidence": Handler("evidenced", submitted)}
+HANDLERS = {"stripe.evidence": Handler("evidenced", submitted, evidence_files.too_long)}
 WHATS: dict[str, What] = {DUE: due}
