@@ -167,6 +167,10 @@ async def test_the_other_lists(client: httpx.AsyncClient) -> None:
     assert wallet["balances"] == [{"entity_id": "lind", "currency": "EUR", "balance_minor": 3760}]
     evidence = await get(client, f"disputes/{DISPUTE}/evidence")
     assert evidence["dispute"]["id"] == DISPUTE
+    for file, expected in (("receipt", 200), ("service_documentation", 200), ("x", 404)):
+        at = f"/v1/disputes/{DISPUTE}/evidence/{file}.pdf"
+        answer = await client.get(at, headers=by("looker"))
+        assert (answer.status_code, answer.content[:5] == b"%PDF-") == (expected, expected == 200)
 
 
 async def test_a_block_is_lifted_once_and_it_is_written_down_by_whom(

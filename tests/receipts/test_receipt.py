@@ -10,20 +10,22 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from handmade_receipts import receipt
 from psycopg.types.json import Jsonb
 from seed import FULL, HELD, OPEN
 from seed_config import NOW, digest
 from seed_payments import DEBTOR
 
+from pdf_text import text_of
 from wattledger import receipts
 from wattledger.db.connect import Connection, Database
 from wattledger.db.roles import Role
 from wattledger.errors import NotFound
 from wattledger.receipts import store
 from wattledger.receipts.build import _place
-from wattledger.receipts.model import Seller
+from wattledger.receipts.model import Document, Seller
 from wattledger.receipts.paid import Settling, method, paid
-from wattledger.tariffs.jurisdictions import of_sessions, read_jurisdictions
+from wattledger.tariffs.jurisdictions import ReceiptField, of_sessions, read_jurisdictions
 
 
 async def test_it_says_who_sold_what_where_and_when(reading: Connection) -> None:
@@ -252,3 +254,42 @@ async def test_no_name_becomes_a_part_of_the_receipt(reading: Connection) -> Non
         assert "<img" not in html
     assert "script-src" not in receipts.page.policy()
     assert receipts.page.policy().startswith("default-src 'none';"), "so no script runs at all"
+
+
+def test_what_a_place_may_ask_for_stands_on_paper_and_page() -> None:
+    """Each field of docs/jurisdictions.md, by what is written in its place."""
+    stands = {
+        ReceiptField.TOTAL_KWH: ("34.021 kWh",),
+        ReceiptField.UNIT_PRICES: ("€0.49 / kWh", "€0.35 / minute"),
+        ReceiptField.ENERGY_AMOUNT: ("€19.84",),
+        ReceiptField.MAX_POWER: ("up to 150 kW",),
+        ReceiptField.CURRENT_KIND: ("DC",),
+        ReceiptField.PRICE_PHASES: ("14:21:08–16:07:08", "34.021 kWh", "€0.49 / kWh", "€16.67"),
+        ReceiptField.FEES: ("Idle", "10 min", "€4.17", "3 Nov 2026, 16:17:08"),
+        ReceiptField.TOTAL: ("€24.01",),
+        ReceiptField.EVSE_ID: ("DE*NOR*E42, connector 2",),
+        ReceiptField.BUSINESS_NAME: ("North Charging GmbH",),
+        ReceiptField.LOCATION: ("Kai 7", "20457 Hamburg"),
+        ReceiptField.ISSUED_ON: ("Issued", "3 Nov 2026"),
+        ReceiptField.SELLER_ADDRESS: ("Hafenstraße 1",),
+        ReceiptField.SELLER_TAX_ID: ("USt-IdNr. DE123456789",),
+        ReceiptField.TAX_BY_RATE: ("MwSt. 19%", "of €20.17", "€3.84"),
+        ReceiptField.PRICE_PER_KWH: ("€0.7057 / kWh",),
+        ReceiptField.SIGNED_RECORD: ("OCMF|{}|{}", "3059", "transparency software"),
+    }
+    assert {*stands, ReceiptField.REVERSED_DOCUMENT} == set(ReceiptField)
+    paper = text_of(receipts.pdf(receipt()))
+    page = " ".join(re.sub(r"<[^>]+>", " ", receipts.html(receipt())).split())
+    for field, written in stands.items():
+        for text in written:
+            assert text in paper, field
+            assert text in page, field
+
+
+def test_a_credit_names_the_document_that_it_takes_back_as_that_is_numbered() -> None:
+    plain = receipt()
+    first = plain.documents[0]
+    credit = Document("crd_1", 2, "credit", first.issued_at, -2401, "late data: 1 stop", "chg_1")
+    made = msgspec.structs.replace(plain, document=credit, documents=(first, credit))
+    assert "This takes back chg_1/1: late data: 1 stop." in text_of(receipts.pdf(made))
+    assert "This takes back chg_1/1: late data: 1 stop." in receipts.html(made)

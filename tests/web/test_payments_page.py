@@ -293,6 +293,12 @@ async def test_a_dispute_shows_what_the_bank_gets(client: httpx.AsyncClient) -> 
     assert answer.status_code == 303
     assert "What was sent" in (await client.get(answer.headers["location"])).text
     assert (await client.get("/payments/disputes/du_none")).status_code == 404
+    for file in ("receipt", "service_documentation"):
+        answer = await client.get(f"/payments/disputes/{DISPUTE}/{file}.pdf")
+        assert answer.content.startswith(b"%PDF-")
+        assert f'href="/payments/disputes/{DISPUTE}/{file}.pdf"' in page
+    assert (await client.get(f"/payments/disputes/{DISPUTE}/x.pdf")).status_code == 404
+    assert (await client.get("/payments/disputes/du_none/receipt.pdf")).status_code == 404
 
 
 async def test_without_a_world_the_page_only_reads(page: httpx.AsyncClient) -> None:

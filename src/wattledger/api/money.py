@@ -24,7 +24,7 @@ from wattledger.payments import blocks
 from wattledger.pipeline.collecting import wallets
 from wattledger.pipeline.deciding import money_desk, money_view
 from wattledger.pipeline.deciding.money_desk import Asked
-from wattledger.pipeline.returning import disputes, refunds
+from wattledger.pipeline.returning import disputes, evidence_files, refunds
 from wattledger.section import Section, bad_input
 
 BODY_MAX_BYTES = 64 * 1024
@@ -79,6 +79,7 @@ def routes() -> list[BaseRoute]:
         "payments": get_payments, "payments/{id}": get_payment, "debts": get_debts,
         "suspense": get_suspense, "refunds": get_refunds, "refunds/{id}": get_refund,
         "disputes": get_disputes, "disputes/{id}/evidence": get_evidence,
+        "disputes/{id}/evidence/{field}.pdf": get_evidence_file,
         "fraud-warnings": get_warnings, "wallets/{id}": get_wallet,
         "blocks": get_blocks,
     }  # fmt: skip
@@ -184,6 +185,15 @@ async def get_evidence(request: Request) -> Response:
     state = _may(request, READ)
     async with state.reader.connection() as conn:
         return json_answer(await disputes.evidence(conn, _id(request)))
+
+
+async def get_evidence_file(request: Request) -> Response:
+    """A PDF that goes, or went, with the evidence: ``receipt`` or ``service_documentation``."""
+    state = _may(request, READ)
+    field = request.path_params["field"].replace("\0", "")
+    async with state.reader.connection() as conn:
+        content = await evidence_files.shown(conn, _id(request), field)
+    return Response(content, media_type="application/pdf", headers={"Cache-Control": "no-store"})
 
 
 async def get_warnings(request: Request) -> Response:

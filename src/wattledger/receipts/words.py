@@ -162,7 +162,9 @@ class Words:
         reason = self.known(document.reason)
         if receipt.is_credit:
             key = "takes_back_why" if reason else "takes_back"
-            return self.say(key, number=document.reverses, reason=reason)
+            number = next((f"{each.number}/{each.revision}" for each in receipt.documents
+                           if each.number == document.reverses), document.reverses)  # fmt: skip
+            return self.say(key, number=number, reason=reason)
         return self.say("replaces", reason=reason) if reason else ""
 
     def tax_name(self, tax: TaxLine) -> str:

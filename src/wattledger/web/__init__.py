@@ -31,6 +31,7 @@ _PAGES: tuple[tuple[str, Handler], ...] = (
     ("/sessions/{session_id}", handlers.session),
     ("/payments", payments.listed),
     ("/payments/disputes/{dispute_id}", payments.dispute),
+    ("/payments/disputes/{dispute_id}/{field}.pdf", payments.dispute_file),
     ("/payments/{payment_id}", payments.one),
     ("/reconciliation", handlers.reconciliation),
     ("/ledger", handlers.ledger),

@@ -12,7 +12,7 @@ from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
 from wattledger.pipeline.deciding import money_desk, money_view
 from wattledger.pipeline.deciding.money_desk import Asked
 from wattledger.pipeline.deciding.money_view import Row
-from wattledger.pipeline.returning import disputes
+from wattledger.pipeline.returning import disputes, evidence_files
 from wattledger.receipts.paid import method
 from wattledger.web import forms
 from wattledger.web.models import ROUTES
@@ -203,6 +203,15 @@ async def _dispute(
         "dispute.html", request, view, status=status, d=rows[0], pack=pack, done=done,
         problem=problem, **more,
     )  # fmt: skip
+
+
+async def dispute_file(site: Site, request: Request) -> Response:
+    """A PDF that goes, or went, with the evidence."""
+    dispute_id, field = (request.path_params[name].replace("\0", "")
+                         for name in ("dispute_id", "field"))  # fmt: skip
+    async with site.snapshot() as conn:
+        content = await evidence_files.shown(conn, dispute_id, field)
+    return Response(content, media_type="application/pdf", headers={"Cache-Control": "no-store"})
 
 
 async def _zone(conn: Conn, view: View, found: Row) -> str:

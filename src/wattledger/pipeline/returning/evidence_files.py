@@ -23,6 +23,7 @@ from wattledger.payments import returns_store as store
 from wattledger.payments.returns_store import Conn, Dispute
 from wattledger.payments.stripe.operation import Load
 from wattledger.pipeline.handlers import Handler, Settled
+from wattledger.pipeline.returning import evidence
 from wattledger.pipeline.timed import What, put_off
 from wattledger.receipts import paper, record
 from wattledger.receipts import store as receipts
@@ -155,12 +156,12 @@ async def too_long(settled: Settled) -> None:
     )  # fmt: skip
 
 
-async def _add(tx: Transaction, row: Dispute, evidence: dict[str, str], which: str) -> None:
+async def _add(tx: Transaction, row: Dispute, said: dict[str, str], which: str) -> None:
     await effects.add(
         tx.conn, kind="stripe.evidence", subject=row.id, lane=_lane(row.id),
         key=f"{row.entity_id}:{row.id}:{which}:1",
         request={"processor_id": row.processor_id, "dispute_id": row.id,
-                 "evidence": evidence, "submit": True},
+                 "evidence": said, "submit": True},
         due_at=tx.now, caused_at=tx.now,
     )  # fmt: skip
 
@@ -172,6 +173,21 @@ def _in_short(pack: dict[str, Any], why: str) -> dict[str, str]:
         name: text if len(text) <= most else text[: most - len(mark)] + mark
         for name, text in pack["stripe"].items()
     }
+
+
+async def shown(conn: Conn, dispute_id: str, field: str) -> bytes:
+    """The file that goes with the evidence: as it was made for it, or as it would be made now.
+    Raises NotFound."""
+    kept = await files.content(conn, dispute_id, field)
+    if kept is not None:
+        return kept
+    row = await store.dispute(conn, dispute_id, lock=False)
+    made = {}
+    if row is not None:
+        made = await _made(conn, row, await evidence.pack(conn, dispute_id))
+    if field not in made:
+        raise NotFound(f"there is no file {field} for the dispute {dispute_id}")
+    return made[field]
 
 
 def loader(pool: Pool) -> Load:
