@@ -50,7 +50,12 @@ class ReturnsDesk(Desk):
         self.clock.advance(LATER)
 
     async def policies(self, **changes: Any) -> None:
-        changed = whole(**{f"policies__{name}": value for name, value in changes.items()})
+        await self.configure(
+            whole(**{f"policies__{name}": value for name, value in changes.items()})
+        )
+
+    async def configure(self, changed: dict[str, Any]) -> None:
+        """As if it had been so since January."""
         async with self.world.work.transaction("apply") as tx:
             await config_store.apply(
                 tx.conn, versions(parse(changed)), datetime(2026, 1, 2, tzinfo=UTC)

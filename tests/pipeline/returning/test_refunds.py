@@ -14,6 +14,7 @@ from returns_desk import ReturnsDesk, item
 from test_adjust import OWED
 
 import handmade as hand
+from sample_config import whole
 from wattledger.clock import DrivenClock
 from wattledger.contract import FeeTerm, PaymentTerms, Route
 from wattledger.db.connect import Database
@@ -427,6 +428,25 @@ async def test_more_on_a_card_is_charged_after_notice(desk: ReturnsDesk) -> None
     )  # fmt: skip
     assert (await desk.parts())[-1] == (3, "captured", 88)
     assert (await desk.holds())["money"]["captured"] == 528
+
+
+async def test_the_notice_before_more_is_charged_is_in_the_language_of_the_place(
+    desk: ReturnsDesk,
+) -> None:
+    await desk.paid(
+        account_id="ann", consent=True, processor_id="stripe", payment_method="pm_1",
+        customer="cus_1", email="ann@example.com",
+        payment=PaymentTerms(more="charge", more_least_minor=50, more_notice_hours=24),
+    )  # fmt: skip
+    mail = {"host": "smtp.example.com", "sender": "North <r@example.com>"}
+    await desk.configure(whole(site__0__language="de", mail=mail))
+    await desk.late(12_000)
+    [(subject, text)] = await desk.rows(
+        "SELECT request->>'subject' AS subject, request->>'text' AS text FROM effect"
+        " WHERE kind = 'mail.send' AND request ? 'subject'"
+    )
+    assert subject == "0,88\u00a0$ mehr für Ihren Ladevorgang"
+    assert "mit weiteren 0,88\u00a0$ belastet" in text
 
 
 async def test_what_goes_back_of_a_payment_of_several_sessions_is_each_sessions_own(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
+from wattledger.contract import Contract
 from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
 from wattledger.ids import derive
-from wattledger.money import format_minor
 from wattledger.pipeline import tell as books
 from wattledger.receipts.settings import MAIL, MailSettings
+from wattledger.receipts.words import DEFAULT, Words, words
 from wattledger.sessions.store import SessionRow
 
 
@@ -23,22 +23,28 @@ async def tell(
     contract = row.contract
     if contract.email is None or snapshot.get(MAIL, MAIL, MailSettings) is None:
         return
-    amount = format_minor(amount_minor, contract.currency)
-    local = due_at.astimezone(ZoneInfo(contract.time_zone))
-    started = row.started_at.astimezone(ZoneInfo(contract.time_zone))
+    w = _words(snapshot, contract)
+    amount = w.amount(amount_minor, contract.currency)
+    started = w.moment(row.started_at, contract.time_zone)
+    due = w.moment(due_at, contract.time_zone)
+    said = (
+        w.say("notice_why", started=started), w.say("notice_what", amount=amount, due=due),
+        w.say("notice_else"),
+    )  # fmt: skip
     key = f"{row.id}:charge_notice:{due_at.isoformat()}"
     await effects.add(
         tx.conn, kind="mail.send", subject=row.id, lane=f"mail:{row.id}", key=key,
         request={
             "to": contract.email,
-            "subject": f"{amount} more for your charging session",
-            "text": (
-                f"The charge point of your session of {started:%Y-%m-%d %H:%M} told us of more"
-                f" energy after you had been billed.\n\nYour card will be charged {amount} more on"
-                f" {local:%Y-%m-%d} at {local:%H:%M}. The new bill of the session replaces the one"
-                f" that you have.\n\nIf that is not right, answer this mail before then.\n"
-            ),
+            "subject": w.say("notice", amount=amount),
+            "text": "\n\n".join(said) + "\n",
             "message_id": derive("mail", key),
         },
         due_at=tx.now, caused_at=tx.now,
     )  # fmt: skip
+
+
+def _words(snapshot: Snapshot, contract: Contract) -> Words:
+    """The language of the receipts of that place."""
+    site, entity = snapshot.site(contract.site_id), snapshot.entity(contract.entity_id)
+    return words((site and site.language) or (entity and entity.language) or DEFAULT)
