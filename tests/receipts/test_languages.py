@@ -156,6 +156,7 @@ def test_a_german_receipt_is_german() -> None:
         assert said in text, said
     page = receipts.html(receipt("de"), "/r/x")
     assert '<html lang="de">' in page
+    assert b"/Lang (de)" in receipts.pdf(receipt("de"))
     assert '<a href="/r/x.xml">die signierten Datensätze</a>' in page
 
 

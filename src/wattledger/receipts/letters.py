@@ -10,19 +10,26 @@ import re
 import unicodedata
 from functools import cache, lru_cache
 from pathlib import Path
+from threading import Lock
 
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 
 REGULAR, BOLD = "WattledgerSans", "WattledgerSans-Bold"
+_LOADING = Lock()
 _FOLDER = Path(__file__).parent / "fonts"
 _FACES = ((REGULAR, "NotoSans-Regular.ttf"), (BOLD, "NotoSans-Bold.ttf"))
 _NUMBERED = re.compile(r"\[(?:U\+[0-9A-F]{4,6} ?)+\]")
 
 
-@cache
 def load() -> frozenset[int]:
     """Make the faces known to reportlab; the characters that both of them have."""
+    with _LOADING:  # papers are made side by side, each in a thread
+        return _loaded()
+
+
+@cache
+def _loaded() -> frozenset[int]:
     for name, file in _FACES:
         pdfmetrics.registerFont(TTFont(name, str(_FOLDER / file)))
     pdfmetrics.registerFontFamily(REGULAR, normal=REGULAR, bold=BOLD, italic=REGULAR,

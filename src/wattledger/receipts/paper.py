@@ -21,7 +21,7 @@ def pdf(receipt: Receipt) -> bytes:
     """The document."""
     w = words(receipt.language)
     sheet = Sheet(receipt.currency, receipt.number, title=w.heading(receipt),
-                  author=receipt.seller.name)  # fmt: skip
+                  author=receipt.seller.name, language=w.language)  # fmt: skip
     width = sheet.width
     story = [*_head(receipt, w, width), *_where(receipt, w, width), *_lines(receipt, w, width)]
     story += [*_paid(receipt, w, width), *_documents(receipt, w, width)]

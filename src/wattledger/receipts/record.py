@@ -24,7 +24,7 @@ def pdf(pack: Pack) -> bytes:
     """The document."""
     session, dispute = pack["session"], pack["dispute"]
     title = f"Record of charging session {session['id']}"
-    sheet = Sheet(dispute["currency"], session["id"], title=title, author="")
+    sheet = Sheet(dispute["currency"], session["id"], title=title, author="", language="en")
     story = [
         p("Record of a charging session", 16, bold=True), Spacer(1, 8),
         *_session(pack, sheet.width), *_timeline(pack, sheet.width), *_notices(pack, sheet.width),

@@ -40,14 +40,15 @@ TIGHT = [
 class Sheet:
     """Where a document is put together: ``width`` is what its lines have."""
 
-    def __init__(self, currency: str, number: str, *, title: str, author: str) -> None:
+    def __init__(self, currency: str, number: str, *, title: str, author: str,
+                 language: str) -> None:  # fmt: skip
         letters.load()
         size = LETTER if currency in _LETTER_MONEY else A4
         self.width = size[0] - 2 * _MARGIN
         self._out = io.BytesIO()
         self._document = BaseDocTemplate(
             self._out, pagesize=size, title=title, author=author, subject=number,
-            creator="Wattledger", invariant=1, pageCompression=1,
+            creator="Wattledger", lang=language, invariant=1, pageCompression=1,
         )  # fmt: skip
         frame = Frame(_MARGIN, _MARGIN, self.width, size[1] - 2 * _MARGIN, 0, 0, 0, 0)
         page = PageTemplate(frames=[frame], onPage=_numbered(number))

@@ -7,6 +7,7 @@ nothing of a driver but the address stands in the effect.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -127,7 +128,9 @@ def loader(pool: Pool, snapshot: Callable[[], Snapshot], secrets: Callable[[str]
             revision = await _revision(conn, request["charge_id"])
             receipt = await store.read(conn, request["session_id"], revision)
         settings = snapshot().get(RECEIPTS, RECEIPTS, ReceiptSettings) or ReceiptSettings()
-        return message(receipt, link_of(settings, secrets, receipt.session_id))
+        link = link_of(settings, secrets, receipt.session_id)
+        # Paper takes long enough to keep charge points waiting.
+        return await asyncio.to_thread(message, receipt, link)
 
     return load
 
