@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from reportlab.platypus.doctemplate import LayoutError
 from test_adjust import LATER
 from test_disputes import DisputeDesk
 
@@ -23,7 +24,7 @@ from wattledger.db.roles import Role
 from wattledger.pipeline import outcomes
 from wattledger.pipeline.returning import disputes, evidence_files
 from wattledger.pipeline.world import World
-from wattledger.receipts import record
+from wattledger.receipts import paper, record
 
 DUE = LATER + timedelta(days=9)
 FILED = Done({"file_id": "file_1"})
@@ -92,6 +93,20 @@ async def test_a_file_that_is_refused_is_left_out_and_shown(desk: DisputeDesk) -
     assert "receipt" not in evidence
     assert evidence["service_documentation"] == "file_1"
     assert "evidence.file" in await desk.codes()
+
+
+async def test_what_no_page_is_large_enough_for_keeps_no_evidence_back(
+    desk: DisputeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(_: Any) -> bytes:
+        raise LayoutError("Flowable too large")
+
+    monkeypatch.setattr(record, "pdf", too_large)
+    monkeypatch.setattr(paper, "pdf", too_large)
+    await _submitted(desk)
+    [evidence] = await _evidence(desk)
+    assert "receipt" not in evidence
+    assert "10.000 kWh" in evidence["product_description"]
 
 
 async def test_evidence_without_files_is_sent_twelve_hours_before_it_is_due(

@@ -9,8 +9,13 @@ those that the processor has. It waits for none of them longer than until its ti
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+
+from reportlab.platypus.doctemplate import LayoutError
 
 from wattledger.db import effects
 from wattledger.db.connect import Pool
@@ -28,8 +33,10 @@ from wattledger.pipeline.timed import What, put_off
 from wattledger.receipts import paper, record
 from wattledger.receipts import store as receipts
 
+log = logging.getLogger(__name__)
+
 FILE, WITHOUT = "stripe.file", "evidence.without_files"
-# Stripe takes 5 MB a file, and 4.5 MB of all files of a dispute together.
+# Stripe takes 5 MB a file, and the networks less of all of them together: this is not half of it.
 FILE_MAX = 2_250_000
 # So long before the evidence is due it goes without what could not be uploaded; but that much time
 # each upload has.
@@ -64,17 +71,22 @@ async def plan(tx: Transaction, row: Dispute, pack: dict[str, Any]) -> None:
 
 async def _made(conn: Conn, row: Dispute, pack: dict[str, Any]) -> dict[str, bytes]:
     """By the field of Stripe's evidence. What there is nothing for, or too much, is left out."""
-    found: dict[str, bytes] = {}
     if row.session_id is None:
-        return found
-    try:
+        return {}
+    found = {"service_documentation": await _drawn(record.pdf, pack)}
+    with contextlib.suppress(NotFound):  # never billed: then there is no receipt either
         receipt = await receipts.read(conn, row.session_id)
-    except NotFound:  # never billed: then there is no receipt either
-        pass
-    else:
-        found["receipt"] = await asyncio.to_thread(paper.pdf, receipt)
-    found["service_documentation"] = await asyncio.to_thread(record.pdf, pack)
-    return {field: content for field, content in found.items() if len(content) <= FILE_MAX}
+        found = {"receipt": await _drawn(paper.pdf, receipt), **found}
+    return {field: made for field, made in found.items() if made and len(made) <= FILE_MAX}
+
+
+async def _drawn(draw: Callable[[Any], bytes], what: Any) -> bytes | None:
+    """On paper; None for what no page is large enough for. That keeps no evidence back."""
+    try:
+        return await asyncio.to_thread(draw, what)
+    except LayoutError:
+        log.exception("a file for the evidence can't be drawn")
+        return None
 
 
 async def _uploaded(settled: Settled) -> None:
