@@ -248,7 +248,7 @@ async def test_no_name_becomes_a_part_of_the_receipt(reading: Connection) -> Non
         lines=tuple(swap(line, text=evil) for line in found.lines),
         paid=tuple(swap(part, what=evil, note=evil) for part in found.paid),
     )  # fmt: skip
-    for html in (receipts.html(found, "/r/x"), receipts.page.not_yet(evil)):
+    for html in (receipts.html(found, "/r/x"), receipts.page.not_yet(evil, "en")):
         assert "&lt;script&gt;alert(1)" in html
         assert "<script" not in html
         assert "<img" not in html

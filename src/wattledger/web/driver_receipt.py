@@ -25,7 +25,7 @@ from wattledger.errors import BadInput
 from wattledger.pipeline.world import World
 from wattledger.rate import Rate
 from wattledger.receipts import links
-from wattledger.receipts.words import moment
+from wattledger.receipts.words import words
 from wattledger.web import driver_words, forms
 from wattledger.web.page import HEADERS, Pool, Site
 
@@ -102,7 +102,7 @@ class Finding:
         rows = await self._rows(point_id, asked)
         if not rows:
             return await self._page(request, 404, problem=driver_words.NO_RECEIPT, form=form)
-        found = [(moment(row["started_at"], zone), self._link(row["id"])) for row in rows]
+        found = [(words("en").moment(row["started_at"], zone), self._link(row["id"])) for row in rows]
         if len(found) == 1:
             return RedirectResponse(found[0][1], 303, headers=_headers())
         return await self._page(request, found=found)
