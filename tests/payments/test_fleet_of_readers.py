@@ -111,15 +111,16 @@ async def test_an_account_that_has_no_unattended_readers_registers_none(
     assert await fleet.locations() == []
 
 
+@pytest.mark.parametrize("instead", [{}, {"attended_type": "ATTENDED"}])
 async def test_a_location_that_stripe_does_not_call_unattended_takes_no_reader(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, instead: dict[str, str]
 ) -> None:
     """As where the parameter is taken and does nothing. It is not taken for one later either."""
     create = fleet._terminal.locations.create_async
 
     async def forgetful(params: dict[str, Any], options: dict[str, Any]) -> Any:
         kept = {name: of for name, of in params.items() if "attended" not in name}
-        return await create(kept, options)
+        return await create({**kept, **(instead if kept != params else {})}, options)
 
     monkeypatch.setattr(fleet._terminal.locations, "create_async", forgetful)
     for _ in range(2):
@@ -128,6 +129,13 @@ async def test_a_location_that_stripe_does_not_call_unattended_takes_no_reader(
     assert await fleet.readers() == []
     door, made = await fleet.location_for(DOOR)
     assert (made, door.unattended) == (True, False)
+
+
+async def test_two_sites_of_one_name_and_address_share_no_location(fleet: Fleet) -> None:
+    for wanted in (DOOR, KIOSK):
+        mine, _ = await fleet.location_for(wanted)
+        other, _ = await fleet.location_for(msgspec.structs.replace(wanted, site_id="annex"))
+        assert (mine.site, other.site, mine.id == other.id) == ("depot", "annex", False)
 
 
 async def test_a_location_whose_mark_was_lost_on_the_way_is_marked_by_the_next_try(

@@ -21,6 +21,7 @@ SAVED = (
     "createDisputeInquiry", "createIssuerFraudRecord", "pendingRefund", "refundFail",
     "debit_incrementalAuthAuthorized", "credit_disableEnterpriseCardFeatures",
     "authenticationRequiredSetupForOffSession", "debit_partialAuthorization",
+    "debit_partialIncrement",
 )  # fmt: skip
 # Cards of guests: named anew each time they pay.
 GUESTS = (
@@ -143,6 +144,8 @@ def _rule(rng: Random) -> dict[str, Any]:
         "more": rng.choice(["waive", "debt", "charge"]),
         "block_on_debt": rng.random() < 0.5,
         "dunning_days": [1, 3, 7],
+        "extended_authorization": rng.random() < 0.3,
+        "partial_authorization": rng.random() < 0.5,
     }
 
 

@@ -37,6 +37,8 @@ from wattledger.payments.stripe.operation import PAGE, PAGES_MAX
 SITE = "wattledger_site"
 """In the metadata: whose location, or reader, it is."""
 _ATTENDED, _REGISTRATION = "wattledger_attended", "wattledger_registration"
+_ASKED = "wattledger_asked_for"
+"""Whose it is to be, once it is what was asked for: two sites' requests are never the same one."""
 _UNATTENDED = {"attended_type": "UNATTENDED", "unattended": {"premise_type": "OFF_PREMISE"}}
 _AGAIN_MAX = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -119,7 +121,8 @@ class Fleet:
             marks = {SITE: wanted.site_id, _ATTENDED: "yes"}
             row = await self._make(self._terminal.locations, {**params, "metadata": marks})
             return _location(row), True
-        row = await self._make(self._terminal.locations, {**params, **_UNATTENDED})
+        asked = {"metadata": {_ASKED: wanted.site_id}, **_UNATTENDED}
+        row = await self._make(self._terminal.locations, {**params, **asked})
         # Marked once Stripe has called it so: what it did not call unattended is never found back.
         with self._told():
             marks = {SITE: wanted.site_id, _ATTENDED: "no"}
@@ -156,7 +159,8 @@ class Fleet:
                         raise
                     key = derive("again", key, "fault")
                     continue
-                if "attended_type" in params and getattr(made, "attended_type", None) is None:
+                wanted = params.get("attended_type")
+                if wanted and getattr(made, "attended_type", None) != wanted:
                     got = f"{made.id}, which Stripe does not call unattended"
                     raise BadInput("attended_type", got, "an account in Stripe's preview of it")
                 if await _is_there(service, made.id):
