@@ -18,6 +18,10 @@ from wattledger.sandbox.app import Settings, build
 from wattledger.sandbox.faults import DroppableProtocol
 
 
+# A connection that is closed in the moment that it is used looks like a fault that nobody ordered.
+_KEPT_S = 600
+
+
 class Sandbox:
     """What a test asks of it, over HTTP as anybody would."""
 
@@ -123,7 +127,7 @@ async def sandbox(now: datetime, port: int = 0, account: str = "sbx") -> AsyncIt
     listener = listening(port)
     config = uvicorn.Config(
         app, http=DroppableProtocol, ws="none", lifespan="on", log_level="warning",
-        access_log=False, timeout_graceful_shutdown=1,
+        access_log=False, timeout_graceful_shutdown=1, timeout_keep_alive=_KEPT_S,
     )  # fmt: skip
     server = Quiet(config)
     task = asyncio.create_task(server.serve([listener]), name="sandbox")

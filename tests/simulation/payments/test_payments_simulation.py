@@ -41,7 +41,7 @@ from wattledger.clock import DrivenClock
 from wattledger.db.connect import Database, Pool
 
 BEGIN = datetime(2026, 11, 2, 6, tzinfo=UTC)
-VISITS = 14
+VISITS = 12
 AFTERWARDS = timedelta(days=16)
 
 
