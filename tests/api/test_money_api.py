@@ -125,6 +125,21 @@ async def test_payments_are_found_by_what_is_wrong_with_them(client: httpx.Async
     assert (await client.get("/v1/payments?state=x", headers=by("looker"))).status_code == 422
 
 
+async def test_payments_are_found_by_what_a_driver_has(client: httpx.AsyncClient) -> None:
+    (full,) = await ids(client, f"payments?session={FULL}")
+    for found in ("last4=4444", "amount_minor=4400", f"token=tok-{FULL}", "q=4444%2044.00",
+                  "last4=4444&until=2026-11-04T00:00:00Z", f"q={FULL}"):  # fmt: skip
+        expected = [] if "until" in found else [full]  # of the seed's, which has no time of its own
+        assert await ids(client, f"payments?{found}") == expected, found
+    assert await ids(client, "payments?last4=0005&since=2026-11-03T00:00:00Z") == [STUCK]
+    assert await ids(client, "payments?email=nobody@example.com") == []
+    assert await ids(client, "payments?receipt=chg_none/1") == []
+    assert FULL in await ids(client, "sessions?q=4444")
+    for wrong in ("payments?last4=42", "payments?amount_minor=1.5", "payments?since=x",
+                  "payments?q=a+b+c+d+e+f+g", "sessions?q=a+b+c+d+e+f+g"):  # fmt: skip
+        assert (await client.get(f"/v1/{wrong}", headers=by("looker"))).status_code == 422, wrong
+
+
 async def test_warnings_are_read_with_what_is_proposed(client: httpx.AsyncClient) -> None:
     (warning,) = (await get(client, "fraud-warnings"))["items"]
     assert (warning["id"], warning["proposed"]) == ("issfr_1", "refund")

@@ -186,7 +186,17 @@ async def test_a_held_session_names_its_reason_and_no_price(page: httpx.AsyncCli
 
 @pytest.mark.usefixtures("seeded")
 @pytest.mark.parametrize(
-    "find", [FULL, f"TOK-{FULL}", f"tok-{FULL}".upper(), f"pi_{FULL}", f"txn_{FULL}", "€44.00"]
+    "find",
+    [
+        FULL,
+        f"TOK-{FULL}",
+        f"tok-{FULL}".upper(),
+        f"pi_{FULL}",
+        f"txn_{FULL}",
+        "€44.00",
+        "44,00",
+        f"TOK-{FULL} 44.00",
+    ],
 )
 async def test_find_by_whatever_is_in_hand(page: httpx.AsyncClient, find: str) -> None:
     html = (await page.get("/sessions", params={"q": find})).text

@@ -113,11 +113,16 @@ def routes() -> list[BaseRoute]:
 
 
 async def get_payments(request: Request) -> Response:
-    """``?state=&stuck=true&lapsing=true&session=&account=&entity=&after=<id>&limit=``"""
+    """``?state=&stuck=true&lapsing=true&session=&account=&entity=&last4=&amount_minor=&token=&email=
+    &receipt=&since=&until=&q=&after=<id>&limit=``"""
     state = _may(request, READ)
-    names = ("state", "session", "account", "entity", "after")
+    names = ("state", "session", "account", "entity", "last4", "token", "email", "receipt", "q",
+             "after")  # fmt: skip
     wanted: dict[str, Any] = {name: query.text(request, name) for name in names}
     wanted |= {name: query.flag(request, name) for name in ("stuck", "lapsing")}
+    wanted |= {name: query.time(request, name) for name in ("since", "until")}
+    if minor := query.text(request, "amount_minor"):
+        wanted["amount"] = [query.number(minor, "amount_minor")]
     limit, now = query.limit(request), state.world.now
     async with state.reader.connection() as conn:
         return _list(await money_view.payments(conn, wanted, now, limit), limit)

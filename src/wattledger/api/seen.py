@@ -18,6 +18,7 @@ from wattledger.errors import BadInput, NotFound
 from wattledger.ingest import anomalies
 from wattledger.ingest.anomalies import Anomaly
 from wattledger.ingest.codes import describe
+from wattledger.pipeline.deciding import money_find
 from wattledger.pipeline.display import notices
 
 Conn = AsyncConnection[dict[str, Any]]
@@ -71,7 +72,7 @@ _FRAMES = """
 
 
 async def get_many(request: Request) -> Response:
-    """``?state=&site=&charge_point=&token=&from=&to=&after=<id>&limit=``: sessions by id.
+    """``?state=&site=&charge_point=&token=&from=&to=&q=&after=<id>&limit=``: sessions by id.
 
     ``from`` and ``to`` are times of the start, the second one outside.
     """
@@ -79,7 +80,7 @@ async def get_many(request: Request) -> Response:
     state.keys.require(request, "sessions:read")
     wanted: dict[str, Any] = {
         name: query.time(request, name) if name in ("from", "to") else query.text(request, name)
-        for name in _FILTERS
+        for name in (*_FILTERS, "q")
     }
     limit = query.limit(request)
     async with state.reader.connection() as conn:
@@ -106,11 +107,17 @@ async def get_one(request: Request) -> Response:
 async def read_sessions(
     conn: Conn, wanted: dict[str, Any], limit: int, *, newest_first: bool = False
 ) -> list[dict[str, Any]]:
-    """Sessions that match all of ``wanted`` (the names of the filters above)."""
+    """Sessions that match all of ``wanted`` (the names of the filters above), and what ``q`` finds
+    (``money_find``)."""
     given = {name: value for name, value in wanted.items() if value is not None}
     if given.get("state", STATES[0]) not in STATES:
         raise BadInput("state", given["state"], f"one of {', '.join(STATES)}")
-    conditions = " AND ".join(text for name, text in _FILTERS.items() if name in given)
+    wheres = [text for name, text in _FILTERS.items() if name in given]
+    if "q" in given:
+        found = money_find.finder(given["q"], await money_find.currencies(conn))
+        wheres.append(found.sessions)
+        given |= found.values
+    conditions = " AND ".join(wheres)
     order = "s.started_at DESC, s.id DESC" if newest_first else "s.id"
     cursor = await conn.execute(
         f"{_SELECT} WHERE {conditions or 'true'} ORDER BY {order} LIMIT %(limit)s".encode(),

@@ -9,7 +9,7 @@ import msgspec
 from psycopg import sql
 
 from wattledger.errors import BadInput
-from wattledger.money import parse_minor
+from wattledger.pipeline.deciding import money_find
 from wattledger.web.models import ROUTES, model_name, model_of
 from wattledger.web.places import Conn, Entity, Places
 
@@ -59,19 +59,10 @@ _SELECT = """
                             AND s.state IN ('open', 'held')
                           ORDER BY f.at DESC, f.id DESC LIMIT 1) last ON true
 """
-_FIND = """(s.id = %(q)s OR s.id LIKE %(q_prefix)s OR lower(s.token) = lower(%(q)s)
-    OR lower(s.charge_point_id) = lower(%(q)s) OR s.account_id = %(q)s
-    OR s.transaction_id::text = %(q)s OR %(q)s = ANY(c.ids) OR c.total_minor = %(q_minor)s
-    OR EXISTS (SELECT FROM payment p WHERE p.session_id = s.id
-        AND (p.id = %(q)s OR p.intent_id = %(q)s OR p.external_charge_id = %(q)s
-             OR EXISTS (SELECT FROM processor_item i WHERE i.payment_id = p.id
-                         AND (i.id = %(q)s OR i.payout_id = %(q)s))))
-    OR EXISTS (SELECT FROM external_payment x WHERE x.session_id = s.id AND x.reference = %(q)s))"""
 _CONDITIONS = {
     "site": "s.site_id = %(site)s",
     "state": "s.state = %(state)s",
     "route": "s.route = %(route)s",
-    "q": _FIND,
     "day": "%(day)s = ANY(c.days)",
     "before": "(s.started_at, s.id) < (%(before_at)s, %(before_id)s)",
     "lapsing": "EXISTS (SELECT FROM payment p WHERE p.session_id = s.id AND p.state = 'held'"
@@ -113,12 +104,10 @@ async def read_sessions(
 ) -> Listed:
     """The newest sessions that match all of ``wanted``: the keys of the conditions above.
 
-    ``before`` is a key as ``next`` gives it; ``q`` an id, token, charge point or amount.
+    ``before`` is a key as ``next`` gives it; ``q`` what a person has in hand (``money_find``).
     """
     given = {key: value for key, value in wanted.items() if value not in (None, "")}
     values: dict[str, Any] = {**given, "entity": entity.id}
-    if "q" in given:
-        values |= _find_values(given["q"], entity.currency)
     if "before" in given:
         values |= _key(given["before"])
     if given.get("money") == "lapsing":
@@ -126,6 +115,10 @@ async def read_sessions(
         given["lapsing"] = True
     conditions = ["s.entity_id = %(entity)s"]
     conditions += [text for key, text in _CONDITIONS.items() if key in given]
+    if "q" in given:
+        found = money_find.finder(given["q"], [entity.currency])
+        conditions.append(found.sessions)
+        values |= found.values
     query = sql.SQL(
         _SELECT
         + " WHERE "
@@ -155,18 +148,6 @@ async def read_refused(conn: Conn, before: int | None) -> tuple[list[dict[str, A
     )
     rows = await cursor.fetchall()
     return rows[:PAGE_ROWS], rows[PAGE_ROWS - 1]["id"] if len(rows) > PAGE_ROWS else None
-
-
-def _find_values(text: str, currency: str) -> dict[str, Any]:
-    plain = text.strip().lstrip("€$£¥").replace(",", "")
-    try:
-        minor: int | None = parse_minor(plain, currency)
-    except BadInput:
-        minor = None
-    # An id is found by its beginning, but not everything by the beginning of all ids.
-    stem = text.strip().replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
-    prefix = f"{stem}%" if len(stem) >= 6 else ""
-    return {"q": text.strip(), "q_prefix": prefix, "q_minor": minor}
 
 
 def _key(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 
 from wattledger.errors import BadInput, NotFound
 from wattledger.payments import returns_store
+from wattledger.pipeline.deciding import money_find
 
 Conn = AsyncConnection[dict[str, Any]]
 Row = dict[str, Any]
@@ -41,16 +42,15 @@ _PAYMENT = f"""
            p.captured_minor, p.capture_before, p.decline_code, p.gone_why, p.parked_why,
            p.provisional, p.increments, p.brand, p.last4, p.wallet, p.account_id, p.reader_id,
            p.intent_id, p.external_charge_id,
-           COALESCE(p.created_at, s.started_at) AS created_at,
+           p.created_at,
            COALESCE((SELECT sum(r.amount_minor) FROM payment_refund r WHERE r.payment_id = p.id
                       AND r.state NOT IN ('failed', 'refused', 'otherwise')), 0)::bigint
                AS refunded_minor,
            (SELECT k.kind FROM stuck k WHERE k.subject = p.id ORDER BY k.id LIMIT 1) AS stuck,
            (SELECT k.why FROM stuck k WHERE k.subject = p.id ORDER BY k.id LIMIT 1) AS stuck_why
-      FROM payment p LEFT JOIN session s ON s.id = p.session_id
+      FROM payment p
 """
-# Those of before payments had a time of their own have their session's.
-_MADE = "COALESCE(p.created_at, s.started_at, '-infinity')"
+_MADE = "COALESCE(p.created_at, '-infinity')"
 _FILTERS = {
     "state": "p.state = %(state)s",
     "session": "p.session_id = %(session)s",
@@ -60,8 +60,7 @@ _FILTERS = {
     "lapsing": "p.state = 'held' AND p.capture_before < %(lapse_before)s",
     "after": "p.id > %(after)s",
     "before": f"({_MADE}, p.id) < (%(before_at)s, %(before_id)s)",
-    "q": "(p.id = %(q)s OR p.session_id = %(q)s OR p.intent_id = %(q)s OR p.account_id = %(q)s"
-    " OR p.external_charge_id = %(q)s OR p.last4 = %(q)s)",
+    **money_find.FILTERS,
 }
 _DEBTS = """
     SELECT d.charge_id, d.part, d.charge_id || '/' || d.part AS id, d.session_id, d.entity_id,
@@ -99,6 +98,16 @@ _WARNINGS = f"""
            p.currency, p.captured_minor, CASE WHEN {_HELPS} THEN 'refund' END AS proposed
       FROM fraud_warning w LEFT JOIN payment p ON p.id = w.payment_id
 """
+_UNPAID = """
+    SELECT w.session_id, w.currency, w.total_minor, w.since, s.site_id, s.charge_point_id,
+           s.connector_id, s.token, s.started_at
+      FROM terminal_wait w JOIN session s ON s.id = w.session_id
+"""
+_FOREIGN = """
+    SELECT i.id, i.source, -i.amount_minor AS amount_minor, i.currency, i.created_at,
+           i.payment_id, p.session_id, p.account_id
+      FROM processor_item i JOIN payment p ON p.id = i.payment_id
+"""
 _BACK = """
     SELECT id, payment_id, refund_id, currency, amount_minor, cause, state, external_refund_id, why,
            created_at, settled_at FROM payment_refund
@@ -109,14 +118,20 @@ async def payments(
     conn: Conn, wanted: Row, now: datetime, limit: int, *, newest_first: bool = False
 ) -> list[Row]:
     """Payments that match all of ``wanted`` (the names of the filters above; ``stuck`` and
-    ``lapsing`` are flags). By id, or the newest first."""
+    ``lapsing`` are flags, ``amount`` is a list), and what ``q`` finds of ``money_find``. By id, or
+    the newest first."""
     given = {name: value for name, value in wanted.items() if value not in (None, "", False)}
     if given.get("state", STATES[0]) not in STATES:
         raise BadInput("state", given["state"], f"one of {', '.join(STATES)}")
+    money_find.check(given)
     values = {**given, "now": now, "lapse_before": now + LAPSE_WITHIN, "limit": limit}
     if "before" in given:
         values |= _key(given["before"])
-    conditions = [_FILTERS[name] for name in given]
+    conditions = [_FILTERS[name] for name in given if name != "q"]
+    if "q" in given:
+        found = money_find.finder(given["q"], await money_find.currencies(conn))
+        conditions.append(found.payments)
+        values |= found.values
     order = f"{_MADE} DESC, p.id DESC" if newest_first else "p.id"
     return await _rows(conn, _PAYMENT, conditions, f"{order} LIMIT %(limit)s", values)
 
@@ -269,6 +284,26 @@ async def unsent(
     return await _rows(conn, _BACK, conditions, "created_at, id LIMIT %(limit)s", values)
 
 
+async def unpaid(conn: Conn, *, entity: str | None = None, limit: int = 100) -> list[Row]:
+    """Sessions to be paid at a terminal whose payment never came, the oldest first."""
+    conditions = ["w.decided IS NULL", "s.state = 'held'"]
+    conditions += ["w.entity_id = %(entity)s"] if entity else []
+    values = {"entity": entity, "limit": limit}
+    return await _rows(conn, _UNPAID, conditions, "w.since, w.session_id LIMIT %(limit)s", values)
+
+
+async def foreign(conn: Conn, *, entity: str | None = None, limit: int = 100) -> list[Row]:
+    """Refunds that somebody made at the processor, past us, the oldest first."""
+    conditions = [
+        "i.category = 'refund'", "i.payment_refund_id IS NULL",
+        "(p.session_id IS NOT NULL OR p.leg = 'topup')",
+        "NOT EXISTS (SELECT FROM payment_refund b WHERE b.external_refund_id = i.source)",
+    ]  # fmt: skip
+    conditions += ["i.entity_id = %(entity)s"] if entity else []
+    values = {"entity": entity, "limit": limit}
+    return await _rows(conn, _FOREIGN, conditions, "i.created_at, i.id LIMIT %(limit)s", values)
+
+
 async def wallet(conn: Conn, account_id: str) -> Row:
     """What an account has prepaid, by legal entity, and the moves, the newest first."""
     balances = """SELECT entity_id, currency, sum(amount_minor)::bigint AS balance_minor
@@ -313,11 +348,6 @@ async def needs(conn: Conn, entity: str, now: datetime, limit: int = 200) -> Nee
     stuck = f"""WITH stuck AS ({_STUCK}) SELECT k.*, p.session_id, p.currency, p.state AS is_now
         FROM stuck k LEFT JOIN payment p ON p.id = k.subject
         LEFT JOIN payment_refund b ON b.id = k.subject LEFT JOIN session s ON s.id = k.subject"""
-    unpaid = """SELECT w.session_id, w.currency, w.total_minor, w.since, s.site_id,
-        s.charge_point_id, s.connector_id, s.started_at
-        FROM terminal_wait w JOIN session s ON s.id = w.session_id"""
-    foreign = """SELECT i.id, i.source, -i.amount_minor AS amount_minor, i.currency, i.created_at,
-        i.payment_id, p.session_id FROM processor_item i JOIN payment p ON p.id = i.payment_id"""
     last = "LIMIT %(limit)s"
     return Needs(
         parked=await payments(conn, {"entity": entity, "state": "parked"}, now, limit),
@@ -332,19 +362,10 @@ async def needs(conn: Conn, entity: str, now: datetime, limit: int = 200) -> Nee
         ),
         debts=await debts(conn, entity=entity, limit=limit),
         suspense=await suspense(conn, entity=entity, limit=limit),
-        unpaid=await _rows(
-            conn, unpaid, ["w.entity_id = %(entity)s", "w.decided IS NULL", "s.state = 'held'"],
-            f"w.since {last}", values,
-        ),
+        unpaid=await unpaid(conn, entity=entity, limit=limit),
         asked=await refunds(conn, entity=entity, state="asked", limit=limit),
         failed=await unsent(conn, entity=entity, states=("failed",), limit=limit),
-        foreign=await _rows(
-            conn, foreign,
-            ["i.entity_id = %(entity)s", "i.category = 'refund'", "i.payment_refund_id IS NULL",
-             "(p.session_id IS NOT NULL OR p.leg = 'topup')",
-             "NOT EXISTS (SELECT FROM payment_refund b WHERE b.external_refund_id = i.source)"],
-            f"i.created_at {last}", values,
-        ),
+        foreign=await foreign(conn, entity=entity, limit=limit),
         disputes=sorted(
             await disputes(conn, entity=entity, limit=limit),
             key=lambda row: (row["evidence_due_at"] is None, row["evidence_due_at"] or now),
