@@ -2,64 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psycopg
 import pytest
+from paid_desk import SECRET, Command, template, wattledger
+from seed import FULL
+from seed_payments import ASKED, DEBTOR, DISPUTE, INQUIRY, LAPSING, PARKED, STUCK, SUSPENSE, TIE
 
-from wattledger.cli.main import main
 from wattledger.db.connect import Database
-from wattledger.db.embedded import EmbeddedServer
 from wattledger.db.roles import Role
 from wattledger.receipts import links
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "web"))
-from paid_template import paid_template
-from seed import FULL
-from seed_config import NOW
-from seed_payments import ASKED, DEBTOR, DISPUTE, INQUIRY, LAPSING, PARKED, STUCK, SUSPENSE, TIE
-
-ROLES = {"dsn_env": Role.APP, "owner_dsn_env": Role.OWNER, "reader_dsn_env": Role.READER}
-SECRET = "0123456789abcdef0123456789abcdef"
-Command = Callable[..., Awaitable[tuple[int, str, str]]]
-
-
-@pytest.fixture(scope="session")
-def template(server: EmbeddedServer, template: str) -> str:
-    """Every database of these tests is the seeded network."""
-    return paid_template(server, template)
-
-
-@pytest.fixture
-def wattledger(
-    database: Database,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Command:
-    """Run a command over the seeded network: its exit code and what it printed."""
-    with psycopg.connect(database.conninfo(Role.APP)) as conn:
-        conn.execute("INSERT INTO driven_clock (now) VALUES (%s)", (NOW,))
-    lines = ["[database]"]
-    for key, role in ROLES.items():
-        monkeypatch.setenv(f"TEST_{role.upper()}", database.conninfo(role))
-        lines.append(f'{key} = "TEST_{role.upper()}"')
-    monkeypatch.setenv("LINKS", SECRET)
-    lines += ["[receipts]", 'base_url = "https://pay.example.com"', 'link_secret_env = "LINKS"']
-    config = tmp_path / "wattledger.toml"
-    config.write_text("\n".join(lines))
-
-    async def run(*arguments: str) -> tuple[int, str, str]:
-        given = [*arguments, "--config", str(config)]
-        code = await asyncio.to_thread(main, given)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+__all__ = ["template", "wattledger"]
 
 
 async def test_payments_by_what_is_wrong_with_them(wattledger: Command) -> None:
@@ -165,7 +121,7 @@ async def test_a_refund_says_first_what_it_comes_to_and_counts_once(wattledger: 
 
 async def test_a_refund_that_can_not_be_is_told_apart(wattledger: Command) -> None:
     code, _, err = await wattledger("refund", FULL, "--amount", "99", "--reason", "x", "--yes")
-    assert (code, "$.scope" in err) == (2, True)
+    assert (code, "--amount: got '99', expected at most €44.00" in err) == (2, True)
     code, _, err = await wattledger("refund", FULL, "--reason", "x", "--yes")
     assert (code, "--whole, --line, --amount" in err) == (2, True)
     code, _, err = await wattledger("refund", "ses_0_00", "--whole", "--reason", "x", "--yes")
@@ -176,7 +132,7 @@ async def test_a_refund_that_can_not_be_is_told_apart(wattledger: Command) -> No
 
 async def test_somebody_else_approves_or_refuses(wattledger: Command) -> None:
     code, _, err = await wattledger("refund", "refuse", ASKED, "--by", "Mette")
-    assert (code, "$.reason" in err) == (2, True)
+    assert (code, "--reason" in err) == (2, True)
     code, out, _ = await wattledger("refund", "refuse", ASKED, "--by", "Mette", "--reason", "no")
     assert (code, "is refused" in out) == (0, True)
     code, _, err = await wattledger("refund", "approve", ASKED, "--by", "Mette")

@@ -29,6 +29,7 @@ from wattledger.payments.stripe.secret import client_secret, publishable
 from wattledger.pipeline.starting import ask_start, start_view, starts
 from wattledger.pipeline.starting.ask_start import Wanted
 from wattledger.pipeline.terminals import readers
+from wattledger.pipeline.world import World
 from wattledger.section import Section, bad_input
 from wattledger.sessions.finished import CONNECTOR_MAX
 from wattledger.wire.numbers import decode_json
@@ -39,7 +40,9 @@ _TEXT_MAX, _TOKEN_MAX = 255, 36
 _ROUTES = (Route.APP, Route.CHECKOUT, Route.TERMINAL)
 
 
-class _Body(Section, frozen=True):
+class Body(Section, frozen=True):
+    """A start as it is asked for: the fields of the request, the options of the command."""
+
     route: str
     charge_point_id: str
     connector_id: int | None = None
@@ -60,9 +63,9 @@ async def post(request: Request) -> Response:
     raw = await read_body(request, BODY_MAX_BYTES)
 
     async def act() -> Response:
-        wanted = _wanted(request, raw, f"key:{key_name}")
-        await _check_connector(state, wanted)
-        asked = await ask_start.ask(state.world, wanted)
+        given = _read(request, raw, f"key:{key_name}")
+        await check_connector(state.world, given)
+        asked = await ask_start.ask(state.world, given)
         if asked.start is None:
             why = f"nothing can be started there so: {asked.reason}"
             return json_answer({"accepted": False, "reason": asked.reason, "error": why}, 409)
@@ -139,7 +142,12 @@ async def _start(state: State, request: Request) -> StartRequest:
 
 async def _said(state: State, start: StartRequest) -> dict[str, Any]:
     async with state.reader.connection() as conn:
-        seen = await start_view.see(state.world, conn, start)
+        return shown(await start_view.see(state.world, conn, start))
+
+
+def shown(seen: start_view.Seen) -> dict[str, Any]:
+    """A start as the API and the command line tell it."""
+    start = seen.start
     payment, running = seen.payment, seen.running
     hold = payment and {
         "minor": payment.hold_minor, "currency": payment.currency, "state": payment.state,
@@ -170,15 +178,20 @@ async def _said(state: State, start: StartRequest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _wanted(request: Request, raw: bytes, actor: str) -> Wanted:
+def _read(request: Request, raw: bytes, actor: str) -> Wanted:
     found = decode_json(raw, "$")
     try:
-        body = msgspec.convert(found, _Body)
+        body = msgspec.convert(found, Body)
     except msgspec.ValidationError as error:
-        raise bad_input(error, _Body) from None
+        raise bad_input(error, Body) from None
     reference = body.reference or (request.headers.get("idempotency-key") or "").strip('" ')
     if not reference:
         raise BadInput("$.reference", None, "one, or an Idempotency-Key: it may start only once")
+    return wanted(body, reference, actor)
+
+
+def wanted(body: Body, reference: str, actor: str) -> Wanted:
+    """The fields, checked. Raises BadInput."""
     if body.route not in _ROUTES:
         raise BadInput("$.route", body.route, "one of " + ", ".join(_ROUTES))
     for name in ("reference", "charge_point_id", "account_id", "token", "reader", "email",
@@ -202,9 +215,9 @@ def _wanted(request: Request, raw: bytes, actor: str) -> Wanted:
     )  # fmt: skip
 
 
-async def _check_connector(state: State, wanted: Wanted) -> None:
+async def check_connector(world: World, wanted: Wanted) -> None:
     """One that the charge point has: a hold for another would wait for nothing."""
-    snapshot = await state.world.snapshot(state.world.now)
+    snapshot = await world.snapshot(world.now)
     place = snapshot.place_of(wanted.charge_point_id)
     if place is None or wanted.connector_id is None:
         return
@@ -213,7 +226,7 @@ async def _check_connector(state: State, wanted: Wanted) -> None:
         raise BadInput("$.connector_id", wanted.connector_id, f"a connector up to {most}")
 
 
-def _check_who(body: _Body) -> None:
+def _check_who(body: Body) -> None:
     """An app's driver has an account; a guest has none, and at a terminal there is a reader."""
     named = [name for name in ("account_id", "token") if getattr(body, name) is not None]
     if body.route == Route.APP:

@@ -10,11 +10,13 @@ from wattledger.cli.options import command
 
 Commands = argparse._SubParsersAction
 _CODES = """
-exit codes: 0 done; 1 it can't be decided so: it was decided before, or its state forbids it;
+The same again, by the same person for the same reason, is the same act.
+exit codes: 0 done; 1 it can't be decided so: it was decided otherwise, or its state forbids it;
 2 what was given is wrong, or it is not there; 3 the database
 """
 _PAYMENT, _DEBT = "pay_fs4kwjyxnq3zqm5ab7ce", "chg_fs4kwjyxnq3zqm5ab7ce/2"
 _SUSPENSE, _DISPUTE = "tpa_fs4kwjyxnq3zqm5ab7ce", "du_1PqX2LkdIwHu7ixxk"
+_SESSION = "ses_fs4kwjyxnq3zqm5ab7ce"
 
 
 def add_all(acts: Commands[argparse.ArgumentParser]) -> None:
@@ -24,6 +26,14 @@ def add_all(acts: Commands[argparse.ArgumentParser]) -> None:
     _act(acts, "payments", "refuse", "payment.refuse",
          "take nothing by a parked payment: what it should have paid is waived",
          **payment)  # fmt: skip
+    _act(acts, "payments", "give-back", "payment.give_back",
+         "give back what a payment took beyond all that it pays for",
+         what="the payment: `wattledger payments show` says how much is too much",
+         example=_PAYMENT)  # fmt: skip
+    _act(acts, "payments", "stop", "payment.stop",
+         "do not send a charge for late data that its driver was told of: it is owed or waived, as"
+         " the contract says",
+         what="the announced charge", example=_PAYMENT)  # fmt: skip
     _act(acts, "payments", "unblock", "unblock",
          "let somebody charge again who lost a dispute, or whatever is owed",
          what="the account, guest's card or token: `wattledger payments --blocks` lists them",
@@ -39,7 +49,7 @@ def add_all(acts: Commands[argparse.ArgumentParser]) -> None:
     paid = {"what": "the payment: `wattledger payments --suspense` lists them",
             "example": _SUSPENSE}  # fmt: skip
     match = _act(below, "payments suspense", "match", "suspense.match",
-                 "say which session it is for", more=" --session ses_fs4kwjyxnq3zqm5ab7ce",
+                 "say which session it is for", more=f" --session {_SESSION}",
                  **paid)  # fmt: skip
     match.add_argument("--session", required=True, default=argparse.SUPPRESS, metavar="ID",
                        help="the session that it pays for")  # fmt: skip
@@ -48,6 +58,13 @@ def add_all(acts: Commands[argparse.ArgumentParser]) -> None:
          **paid)  # fmt: skip
     _act(below, "payments suspense", "keep", "suspense.keep",
          "keep it: nobody is found for it", **paid)  # fmt: skip
+    below = _group(acts, "unpaid", "sessions to be paid at a terminal whose payment never came")
+    session = {"what": "the session: `wattledger payments --unpaid` lists them",
+               "example": _SESSION}  # fmt: skip
+    _act(below, "payments unpaid", "debt", "unpaid.debt",
+         "take it as it is: it is billed, and its driver owes it", **session)  # fmt: skip
+    _act(below, "payments unpaid", "waive", "unpaid.waive",
+         "take it as it is: it is billed, and nobody is asked for it", **session)  # fmt: skip
     below = _group(acts, "dispute", "disputes, which the bank decides")
     submit = _act(below, "payments dispute", "submit", "dispute.submit",
                   "send the evidence for a dispute: it counts once",
@@ -57,12 +74,14 @@ def add_all(acts: Commands[argparse.ArgumentParser]) -> None:
                         help="a word before the evidence, which the bank reads")  # fmt: skip
 
 
-def usual(parser: argparse.ArgumentParser) -> None:
-    """``--config`` and ``--json``. What stands before the act counts too: no default of its own
-    here."""
-    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+def usual(parser: argparse.ArgumentParser, *, on_its_own: bool = False) -> None:
+    """``--config`` and ``--json``. Below a command that has them too, what stands before the act
+    counts: no default of its own here, unless it stands ``on_its_own``."""
+    config: Any = Path("wattledger.toml") if on_its_own else argparse.SUPPRESS
+    as_json: Any = False if on_its_own else argparse.SUPPRESS
+    parser.add_argument("--config", type=Path, default=config, metavar="FILE",
                         help="the configuration (default: wattledger.toml)")  # fmt: skip
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS,
+    parser.add_argument("--json", action="store_true", default=as_json,
                         help="print one JSON object")  # fmt: skip
 
 

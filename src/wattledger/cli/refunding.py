@@ -1,14 +1,17 @@
-"""What ``wattledger refund`` does: say what it comes to, ask, and give it back."""
+"""What ``wattledger refund`` does: say what it comes to, ask, and give it back; and decide about
+what others asked for, what failed, and what was made past us."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from typing import Any
 
 import msgspec
 
+from wattledger.cli import deciding
 from wattledger.cli.seen import user, working
 from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
 from wattledger.ids import content_digest
@@ -18,22 +21,25 @@ from wattledger.pipeline.returning import refunds
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
 
+ACTS = {
+    "approve": "refund.approve", "refuse": "refund.refuse", "take-over": "refund.take_over",
+    "again": "back.again", "paid-otherwise": "back.otherwise",
+}  # fmt: skip
+_MINOR = re.compile(r"\b(\d+) in minor units")
+
 
 def refund(options: argparse.Namespace) -> int:
-    """``wattledger refund SESSION`` and ``wattledger refund approve|refuse ID``: 1 where it can't
-    be given or decided so."""
+    """``wattledger refund SESSION``, and its acts on an ID: 1 where it can't be given or decided
+    so."""
+    if options.what in ACTS:
+        return _decide(options)
     try:
-        if options.what in ("approve", "refuse"):
-            return _decide(options)
         return _ask(options)
     except (Conflict, Forbidden) as error:
-        if options.json:
-            print(json.dumps({"error": str(error)}))
-        print(f"wattledger: {error}", file=sys.stderr)
-        return 1
+        return deciding.refused(options, error)
     except NotFound as error:
-        what = "ID" if options.what in ("approve", "refuse") else "SESSION"
-        raise BadInput(what, options.id or options.what, f"one that is there ({error})") from None
+        expected = f"a session: `wattledger sessions` lists them ({error})"
+        raise BadInput("SESSION", options.what, expected) from None
 
 
 def _ask(options: argparse.Namespace) -> int:
@@ -41,52 +47,74 @@ def _ask(options: argparse.Namespace) -> int:
         raise BadInput("ID", options.id, "nothing after a session")
     if not (options.reason or "").strip():
         raise BadInput("--reason", options.reason, "why, in words")
-    by = options.by or user()
+    actor = f"cli:{options.by or user()}"
     kind = "goodwill" if options.goodwill else "correction"
 
-    async def look(world: World) -> tuple[dict[str, Any], int, str, bool]:
-        scope = _scope(options, await _currency(world, options.what))
-        return scope, *await refunds.would_give(world, options.what, scope, kind)
+    async def look(world: World) -> tuple[dict[str, Any], str, Refund | None]:
+        currency = await _currency(world, options.what)
+        scope = _scope(options, currency)
+        return scope, currency, await refunds.known(world, options.what, _key(scope, kind))
 
-    scope, amount_minor, currency, above = working(options.config, look)
-    amount = format_minor(amount_minor, currency)
-    then = "it waits for a second person" if above else "it goes back at once"
-    told = f"{amount} of {options.what}, as a {kind}: {then}."
-    if not options.json:
-        print(told)
-    if not options.yes and not _agreed():
-        print("Nothing was given back.", file=sys.stderr)
-        return 1
-    # The same command is the same refund, however often it is given.
-    said = json.dumps([options.what, scope, kind, options.reason.strip()], sort_keys=True)
-    key = f"cli:{content_digest(said.encode())}"
+    def _key(scope: dict[str, Any], kind: str) -> str:
+        # The same command is the same refund, however often it is given.
+        said = json.dumps([options.what, scope, kind, options.reason.strip()], sort_keys=True)
+        return f"cli:{content_digest(said.encode())}"
+
+    async def weigh(world: World) -> tuple[int, str, bool]:
+        return await refunds.would_give(world, options.what, scope, kind)
 
     async def do(world: World) -> Refund:
         return await refunds.ask(
-            world, options.what, scope, kind, options.reason, actor=f"cli:{by}", key=key
+            world, options.what, scope, kind, options.reason, actor=actor, key=_key(scope, kind)
         )
 
-    _tell(options, working(options.config, do))
+    scope, currency, known = working(options.config, look)
+    if known is not None:
+        _tell(options, known, new=False)
+        return 0
+    try:
+        amount_minor, currency, above = working(options.config, weigh)
+        amount = format_minor(amount_minor, currency)
+        then = "it waits for a second person" if above else "it goes back at once"
+        if not options.json:
+            print(f"{amount} of {options.what}, as a {kind}: {then}.")
+        if not options.yes and not _agreed():
+            print("Nothing was given back.", file=sys.stderr)
+            return 1
+        _tell(options, working(options.config, do))
+    except BadInput as error:
+        raise _as_typed(options, error, currency) from None
     return 0
+
+
+def _as_typed(options: argparse.Namespace, error: BadInput, currency: str) -> BadInput:
+    """In the words of the command line: its option, and what stood behind it."""
+    if error.path == "$.reason":
+        return BadInput("--reason", error.got, error.expected)
+    if not error.path.startswith(("$.scope", "$.terms.concessions")):
+        return error
+    name, got = "--whole", None
+    if options.line:
+        name, got = "--line", ", ".join(map(str, options.line))
+    elif options.amount:
+        name, got = "--amount", options.amount
+    expected = _MINOR.sub(lambda at: format_minor(int(at[1]), currency), error.expected)
+    return BadInput(name, got, expected)
 
 
 def _decide(options: argparse.Namespace) -> int:
+    name = ACTS[options.what]
     if not options.id:
-        raise BadInput("ID", None, "a refund: `wattledger payments --refunds` lists them")
+        raise BadInput("ID", None, f"one that `{deciding.lister(name)}` lists")
     if options.whole or options.line or options.amount:
         raise BadInput("--whole, --line, --amount", options.what, "none: what was asked counts")
-    actor, reason = f"cli:{options.by or user()}", options.reason or ""
-
-    async def do(world: World) -> Refund:
-        if options.what == "approve":
-            return await refunds.approve(world, options.id, actor=actor, reason=reason)
-        return await refunds.refuse(world, options.id, actor=actor, reason=reason)
-
-    _tell(options, working(options.config, do))
-    return 0
+    if options.goodwill and options.what != "take-over":
+        raise BadInput("--goodwill", options.what, "it with a session, or with take-over")
+    options.act = name
+    return deciding.decide(options)
 
 
-def _tell(options: argparse.Namespace, found: Refund) -> None:
+def _tell(options: argparse.Namespace, found: Refund, *, new: bool = True) -> None:
     if options.json:
         print(json.dumps(msgspec.to_builtins(found)))
         return
@@ -95,9 +123,10 @@ def _tell(options: argparse.Namespace, found: Refund) -> None:
         "asked": f"waits for a second person: wattledger refund approve {found.id}",
         "issued": "is given back: a credit and a new bill are written",
         "approved": "is approved",
-        "refused": "is refused: nothing goes back",
+        "refused": "was refused: nothing goes back",
     }
-    print(f"{found.id}: {amount} {words[found.state]}.")
+    before = "" if new else " The same was asked before; nothing was changed."
+    print(f"{found.id}: {amount} {words[found.state]}.{before}")
 
 
 def _scope(options: argparse.Namespace, currency: str) -> dict[str, Any]:

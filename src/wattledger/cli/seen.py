@@ -6,8 +6,10 @@ import argparse
 import asyncio
 import getpass
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +18,7 @@ import msgspec
 from wattledger import installation
 from wattledger.api import query
 from wattledger.api import seen as read
-from wattledger.cli import seen_text
+from wattledger.cli import money_one, seen_text
 from wattledger.cli.running import business_now
 from wattledger.clock import DrivenClock
 from wattledger.db.connect import Connection
@@ -26,10 +28,12 @@ from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.ingest import anomalies as store
 from wattledger.pipeline.billing.decisions import offers
 from wattledger.pipeline.billing.resolve import Act, Edge, Resolved, resolve
+from wattledger.pipeline.deciding import money_view
 from wattledger.pipeline.world import World
 from wattledger.wire.numbers import parse_time
 
 T = TypeVar("T")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def sessions(options: argparse.Namespace) -> int:
@@ -41,7 +45,7 @@ def sessions(options: argparse.Namespace) -> int:
     wanted = {
         "state": options.state, "site": options.site, "charge_point": options.charge_point,
         "token": options.token,
-        "from": parse_time(options.since, "--since") if options.since else None,
+        "from": time_of(options.since, "--since"), "q": (options.find or "").strip() or None,
     }  # fmt: skip
     limit = limit_of(options)
 
@@ -57,11 +61,15 @@ def sessions(options: argparse.Namespace) -> int:
 
 
 def _session(options: argparse.Namespace) -> int:
-    async def ask(conn: Connection) -> dict[str, Any]:
-        return await read.read_session(conn, options.id, frames=options.frames)
+    async def run() -> tuple[dict[str, Any], datetime]:
+        async with installation.opened(options.config) as (_, database):
+            now = await business_now(database)
+            async with await database.connect(Role.READER) as conn, conn.transaction():
+                found = await read.read_session(conn, options.id, frames=options.frames)
+                return found | await _money(conn, options.id, now), now
 
     try:
-        found = reading(options.config, ask)
+        found, now = asyncio.run(run())
     except NotFound:
         raise BadInput("ID", options.id, "the id of a session: `wattledger sessions` lists them"
                        ) from None  # fmt: skip
@@ -69,7 +77,19 @@ def _session(options: argparse.Namespace) -> int:
         _print_json(found)
     else:
         seen_text.session(found)
+        money_one.of_session(found["payments"], found["debts"], found["refunds"], now)
+        seen_text.frames(found)
     return 0
+
+
+async def _money(conn: Connection, session_id: str, now: datetime) -> dict[str, Any]:
+    """What became of its price: payments with all that was done, refunds and debts."""
+    paid = await money_view.payments(conn, {"session": session_id}, now, query.PAGE_MAX)
+    return {
+        "payments": [await money_view.payment(conn, row["id"], now) for row in paid],
+        "debts": await money_view.debts(conn, session=session_id, open_only=False),
+        "refunds": await money_view.refunds(conn, session=session_id),
+    }
 
 
 def anomalies(options: argparse.Namespace) -> int:
@@ -164,6 +184,13 @@ def limit_of(options: argparse.Namespace) -> int:
     if not 1 <= limit <= query.PAGE_MAX:
         raise BadInput("--limit", limit, f"a number from 1 to {query.PAGE_MAX}")
     return limit
+
+
+def time_of(text: str | None, name: str) -> datetime | None:
+    """A time with a zone, or a day, which begins in UTC."""
+    if not text:
+        return None
+    return parse_time(f"{text}T00:00:00Z" if _DAY.fullmatch(text) else text, name)
 
 
 def reading(config: Path, ask: Callable[[Connection], Awaitable[T]]) -> T:

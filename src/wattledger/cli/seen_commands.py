@@ -20,7 +20,8 @@ def _sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser = command(
         commands, "sessions", _run_sessions,
         "list sessions, the newest first, or show all that is known of one",
-        "wattledger sessions --state held --since 2026-11-01T00:00:00Z\n"
+        "wattledger sessions --state held --since 2026-11-01\n"
+        "  wattledger sessions --find '4242 2026-11-20'\n"
         "  wattledger sessions ses_fs4kwjyxnq3zqm5ab7ce --frames",
     )  # fmt: skip
     parser.add_argument("id", nargs="?", metavar="ID",
@@ -29,7 +30,11 @@ def _sessions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--site", metavar="ID", help="only those of this site")
     parser.add_argument("--charge-point", metavar="ID", help="only those of this charge point")
     parser.add_argument("--token", metavar="TOKEN", help="only those of this token")
-    parser.add_argument("--since", metavar="TIME", help="only those started from this time on")
+    parser.add_argument("--since", metavar="TIME",
+                        help="only those started from this time or day (UTC) on")  # fmt: skip
+    parser.add_argument("--find", metavar="TEXT",
+                        help="what a driver has in hand: a card's last four, a day, an amount,"
+                             " an e-mail address, a receipt's number; all has to fit")  # fmt: skip
     parser.add_argument("--limit", type=int, default=50, metavar="N",
                         help="how many at most (default: 50)")  # fmt: skip
     parser.add_argument("--frames", action="store_true",

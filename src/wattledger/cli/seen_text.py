@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +19,7 @@ from wattledger.ingest.codes import Severity
 from wattledger.money import format_minor
 from wattledger.pipeline.billing.decisions import Offers
 from wattledger.pipeline.billing.resolve import Resolved
+from wattledger.rating.words import quantity_text
 
 _STYLES = {
     "billed": "green", "adjusted": "green", "free": "", "open": "cyan", "ended": "cyan",
@@ -31,14 +35,13 @@ def sessions(rows: list[dict[str, Any]], *, filtered: bool, limit: int) -> None:
         out.print("No session matches." if filtered else "No session yet: connect a charge point,"
                   " or send one to POST /v1/sessions.")  # fmt: skip
         return
-    table = table_of("Started", "Site", "Charge point", "Token", ">kWh", ">Charged", "State", "Id")
-    for row in rows:
-        table.add_row(
-            when(row["started_at"]), plain(row["site_id"]),
-            plain(f"{row['charge_point_id']}/{row['connector_id']}"), plain(row["token"]),
-            _kwh(row["energy_wh"]), _money(row), _state(row), plain(row["id"]),
-        )  # fmt: skip
-    out.print(table)
+    columns = ("Started", "Site", "Charge point", "+Token", ">kWh", ">Charged", "State", "+Id")
+    print_rows(out, columns, [
+        (when(row["started_at"]), plain(row["site_id"]),
+         plain(f"{row['charge_point_id']}/{row['connector_id']}"), plain(row["token"]),
+         _kwh(row["energy_wh"]), _money(row), _state(row), plain(row["id"]))
+        for row in rows
+    ])  # fmt: skip
     if len(rows) == limit:
         out.print(f"The newest {limit}; --limit shows more.", style="dim")
 
@@ -62,9 +65,14 @@ def session(found: dict[str, Any]) -> None:
     _facts(out, found["facts"])
     if found["anomalies"]:
         out.print("\nAnomalies", style="bold")
-        out.print(_anomaly_table(found["anomalies"]))
+        _anomaly_table(out, found["anomalies"])
     for charge in found["charges"]:
         _charge(out, charge)
+
+
+def frames(found: dict[str, Any]) -> None:
+    """What went over the wire in its time, where it was asked for."""
+    out = console()
     for frame in found.get("frames", ()):
         arrow = "→" if frame["direction"] == "in" else "←"
         text = f"{when(frame['received_at'])} {arrow} {frame['raw']}"
@@ -79,7 +87,7 @@ def anomalies(found: list[dict[str, Any]], *, code: str | None, limit: int) -> N
     if not found:
         out.print(f"No anomaly {code} is open." if code else "Nothing needs a person.")
         return
-    out.print(_anomaly_table(found))
+    _anomaly_table(out, found)
     if len(found) == limit:
         out.print(f"The newest {limit}; --limit shows more.", style="dim")
     out.print("Next: wattledger anomalies show NUMBER", style="dim")
@@ -150,44 +158,99 @@ def _facts(out: Console, facts: list[dict[str, Any]]) -> None:
 
 def _charge(out: Console, charge: dict[str, Any]) -> None:
     currency = charge["currency"]
-    out.print("\nCharge", style="bold")
-    table = table_of("Line", ">Net")
-    for line in charge["lines"]:
-        table.add_row(plain(line["text"]), format_minor(line["net_minor"], currency))
-    table.add_row("Tax", format_minor(charge["tax_minor"], currency))
+    title = f"\n{'Credit' if charge['kind'] == 'credit' else 'Bill'} {charge['revision']}"
+    told = f"  {charge['charge_id']}, {when(charge['issued_at'])}"
+    if charge["reason"]:
+        told += f", {charge['reason']}"
+    out.print(Text.assemble((title, "bold"), (clean(told), "dim")))
+    rows: list[tuple[str | Text, ...]] = [
+        (str(n), plain(line["text"]), _quantity(line, charge), plain(_price(line)),
+         format_minor(line["net_minor"], currency))
+        for n, line in enumerate(charge["lines"], 1)
+        if line["net_minor"] or line.get("kind") != "rounding"
+    ]  # fmt: skip
+    rows.append(("", "Tax", "", "", format_minor(charge["tax_minor"], currency)))
     total = format_minor(charge["total_minor"], currency)
-    table.add_row(Text("Total", style="bold"), Text(total, style="bold"))
-    out.print(table)
+    rows.append(("", Text("Total", style="bold"), "", "", Text(total, style="bold")))
+    print_rows(out, (">No.", "Line", ">Quantity", ">Price", ">Net"), rows)
 
 
-def _anomaly_table(found: Iterable[dict[str, Any]]) -> Table:
-    table = table_of(">No.", "When", "Code", "About", "What it means", "State")
+def _quantity(line: dict[str, Any], charge: dict[str, Any]) -> str:
+    if not line.get("quantity_unit"):
+        return ""
+    scale = charge.get("quantity_scale", 1)
+    return quantity_text(line["billed_quantity"], line["quantity_unit"], scale)
+
+
+def _price(line: dict[str, Any]) -> str:
+    return f"{line['unit_price']}/{line['unit']}" if line.get("unit") else ""
+
+
+def _anomaly_table(out: Console, found: Sequence[dict[str, Any]]) -> None:
+    rows = []
     for one in found:
         act = one["act"]
         state = Text(str(one["severity"]), style=_SEVERITY[one["severity"]])
         if act:
             state = plain(f"{act['act']} by {act['by']}: {act['reason']}")
-        table.add_row(
-            str(one["id"]), when(one["at"]), plain(one["code"]), plain(one["subject"]),
-            plain(one["meaning"]), state,
-        )  # fmt: skip
-    return table
+        rows.append((str(one["id"]), when(one["at"]), plain(one["code"]), plain(one["subject"]),
+                     plain(one["meaning"]), state))  # fmt: skip
+    print_rows(out, (">No.", "When", "Code", "+About", "~What it means", "~State"), rows)
 
 
 def console() -> Console:
-    """As wide as the terminal; wide enough for whole ids where it is none."""
+    """As wide as the terminal; where there is none as wide as it takes, one line for each row."""
     out = Console()
-    return out if out.is_terminal else Console(width=180)
+    return out if out.is_terminal else Console(width=_PIPED_WIDTH)
+
+
+_PIPED_WIDTH = 2_000
+_TEXT_MIN = 24
+"""A text is not pressed into fewer columns: it goes below its row before."""
 
 
 def table_of(*columns: str) -> Table:
-    """Columns with their heads; those with > stand to the right."""
+    """Columns with their heads; those with > stand to the right, those with ~ are texts, which may
+    be broken; nothing else is."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if right else "left",
-                         overflow="fold")  # fmt: skip
+        right, text = column.startswith(">"), column.startswith("~")
+        table.add_column(column.lstrip(">~+"), justify="right" if right else "left",
+                         no_wrap=not text, overflow="fold")  # fmt: skip
     return table
+
+
+def print_rows(out: Console, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    """A table. Where the terminal is too narrow for it, what stands under + and ~ goes onto a line
+    of its own below each row: an id that is broken can't be copied."""
+    if _width(columns, rows) <= out.width:
+        whole = table_of(*columns)
+        for row in rows:
+            whole.add_row(*row)
+        out.print(whole)
+        return
+    above = [n for n, column in enumerate(columns) if column[0] not in "+~"]
+    table = table_of(*(columns[n] for n in above))
+    for row in rows:
+        table.add_row(*(row[n] for n in above))
+    lines = out.render_lines(table, pad=False)
+    out.print(Segments([*lines[0], Segment.line()]), end="")
+    for row, line in zip(rows, lines[1:], strict=True):
+        out.print(Segments([*line, Segment.line()]), end="")
+        below = [row[n] for n, column in enumerate(columns) if column[0] in "+~"]
+        told = [str(cell) for cell in below if str(cell) not in ("", "–")]
+        if told:
+            below_it = Text("  ".join(told), style="dim")
+            out.print(Padding(below_it, (0, 0, 0, 2), expand=False))
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> int:
+    """What the table needs so that nothing but texts is broken."""
+    needed = 0
+    for n, column in enumerate(columns):
+        widest = max(cell_len(column.lstrip(">~+")), *(cell_len(str(row[n])) for row in rows))
+        needed += 2 + (min(widest, _TEXT_MIN) if column.startswith("~") else widest)
+    return needed - 2
 
 
 def when(at: datetime | None) -> str:

@@ -84,6 +84,7 @@ ACTS = {
     "back.again": "Send again",
     "back.otherwise": "Paid another way",
     "dispute.submit": "Send the evidence",
+    "unblock": "Lift the block",
 }
 _DONE = {
     "payment.release": "Let go",
@@ -106,7 +107,7 @@ _DONE = {
     "wallet.top_up": "Wallet filled",
     "receipt.mail": "Receipt mailed again",
 }
-_CALLS = {
+CALLS = {
     "stripe.hold": "Hold",
     "stripe.intent": "Payment prepared",
     "stripe.increment": "Hold raised",
@@ -117,7 +118,10 @@ _CALLS = {
     "stripe.reader": "Sent to the reader",
     "stripe.reader_cancel": "Taken off the reader",
     "stripe.fetch": "Looked up",
+    "stripe.evidence": "Evidence sent",
+    "stripe.read": "Balance read",
     "vendor.settle": "Amount sent to the terminal",
+    "mail.send": "Mail",
 }
 
 
@@ -161,7 +165,8 @@ def said(act: Row) -> Row:
 
 def timeline(payment: Row) -> list[Moment]:
     """What was done, in the order of time; then what is still to come."""
-    found = [_call(effect) for effect in payment["effects"]]
+    # An alarm clock of ours is no event: what it was set for stands here once it is done.
+    found = [_call(effect) for effect in payment["effects"] if effect["kind"] != "money.due"]
     for item in payment["items"]:
         found.append(Moment(item["created_at"], _item(item), str(item["id"]), item["net_minor"]))
     for back in payment["refunds"]:
@@ -183,12 +188,24 @@ def timeline(payment: Row) -> list[Moment]:
     return [*sorted(done, key=_at), *sorted(ahead, key=_at)]
 
 
+def story(payments: list[Row]) -> list[Moment]:
+    """What was done by all payments of a session, in the order of time; then what is to come."""
+    several = len(payments) > 1
+    found = [
+        msgspec.structs.replace(one, what=f"{LEGS[row['leg']]}: {one.what}") if several else one
+        for row in payments
+        for one in timeline(row)
+    ]
+    done = sorted((one for one in found if one.done), key=_at)
+    return [*done, *sorted((one for one in found if not one.done), key=_at)]
+
+
 def _at(moment: Moment) -> tuple[bool, Any]:
     return moment.at is None, moment.at
 
 
 def _call(effect: Row) -> Moment:
-    word = str(_CALLS.get(effect["kind"], effect["kind"]))
+    word = str(CALLS.get(effect["kind"], effect["kind"]))
     attempt = f"attempt {effect['attempt']}" if effect["attempt"] > 1 else ""
     amount = effect["amount_minor"]
     answer = effect["response"] or {}

@@ -15,6 +15,7 @@ from wattledger.ids import derive
 from wattledger.ingest import anomalies
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
+from wattledger.money import format_minor
 from wattledger.payments import returns_store
 from wattledger.payments import store as payments
 from wattledger.payments import wallets as store
@@ -77,6 +78,13 @@ async def top_up(
     return payment.id
 
 
+def least_text(currency: str) -> str:
+    """What a card can be charged for a wallet, for people."""
+    text = f"{format_minor(least_minor(currency), currency)} or more"
+    step = step_minor(currency)
+    return text if step == 1 else f"{text}, in steps of {format_minor(step, currency)}"
+
+
 async def _is_there(tx: Transaction, payment: Payment) -> bool:
     """Asked for before. Raises Conflict where it was another amount."""
     try:
@@ -84,7 +92,9 @@ async def _is_there(tx: Transaction, payment: Payment) -> bool:
     except LookupError:
         return False
     if known.hold_minor != payment.hold_minor:
-        raise Conflict(f"this reference was {known.hold_minor} before, not {payment.hold_minor}")
+        before = format_minor(known.hold_minor, payment.currency)
+        now = format_minor(payment.hold_minor, payment.currency)
+        raise Conflict(f"this reference was {before} before, not {now}: take another one")
     return True
 
 
@@ -110,7 +120,9 @@ async def record(
         if not await _fill(tx, entity, account_id, amount_minor, cause_id, by_card=False):
             before = await store.moved_by(tx.conn, "topup", cause_id)
             if before != (account_id, amount_minor):
-                raise Conflict(f"{reference!r} was recorded before, as another one: {before}")
+                assert before is not None, "it has moved a wallet"
+                known = f"{format_minor(before[1], entity.currency)} of account {before[0]}"
+                raise Conflict(f"{reference!r} was recorded before, as another one: {known}")
             return False
         await money_acts.record(
             tx, actor=actor, act="wallet.record", subject=account_id, reason=reason,

@@ -113,6 +113,39 @@ async def do(world: World, name: str, asked: Asked) -> dict[str, Any]:
     return {**found, "done": act.done}
 
 
+async def do_once(world: World, name: str, asked: Asked) -> tuple[dict[str, Any], bool]:
+    """As ``do``, for who has no keys: what the same actor did before, for the same reason, and what
+    can't be done anew, is the same act. What it gave, and whether it was done now."""
+    if ACTS[name].find is None:
+        return await do(world, name, asked), True
+    asked = msgspec.structs.replace(asked, reason=asked.reason.strip())
+    stem = content_digest(msgspec.json.encode([name, asked]))
+    times = await _times(world, asked.actor, stem)
+
+    async def under(number: int) -> dict[str, Any]:
+        return await do(world, name, msgspec.structs.replace(asked, key=f"{stem}:{number}"))
+
+    try:
+        found = await under(times)
+    except (Conflict, NotFound):
+        if not times:
+            raise
+        return await under(times - 1), False
+    return found, bool(found.get("new", True))
+
+
+async def _times(world: World, actor: str, stem: str) -> int:
+    """How often the actor has done what is said so."""
+    async with world.work.pool.connection() as conn:
+        cursor = await conn.execute(
+            "SELECT count(*) AS times FROM money_act WHERE actor = %s"
+            " AND starts_with(detail->>'key', %s)",
+            (actor, f"{stem}:"),
+        )
+        row = await cursor.fetchone()
+    return int(row["times"]) if row else 0
+
+
 async def _once(world: World, name: str, act: Act, asked: Asked) -> dict[str, Any]:
     """The key is kept with the record of the act, in its own transaction: whatever happens to the
     answer, who asks again is told what was done, not that it was done already."""

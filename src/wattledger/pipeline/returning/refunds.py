@@ -37,6 +37,7 @@ __all__ = [
     "again",
     "approve",
     "ask",
+    "known",
     "of_payment",
     "paid_otherwise",
     "refuse",
@@ -100,6 +101,12 @@ async def ask(
                     "needs_approval": above},
         )  # fmt: skip
         return refund if above else await _issue(tx, snapshot, row, refund, given)
+
+
+async def known(world: World, session_id: str, key: str) -> Refund | None:
+    """The refund that was asked for with this key, if there is one."""
+    async with world.work.pool.connection() as conn:
+        return await store.refund(conn, derive("rfd", session_id, key))
 
 
 async def would_give(
