@@ -41,6 +41,54 @@ def test_on_a_phone_nothing_is_wider_than_it(browser: Browser, paid: str) -> Non
         page.close()
 
 
+def test_big_amounts_and_long_names_stand_beside_each_other(
+    browser: Browser, paid: str, database: Database
+) -> None:
+    """Yen have no smaller unit, dinars have three places; an amount never covers what is beside."""
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        for number, (currency, minor) in enumerate((("JPY", 98_765_432), ("KWD", 123_456_789))):
+            conn.execute(
+                "INSERT INTO payment (id, entity_id, processor_id, currency, hold_minor, state,"
+                " parked_why, parked, brand, last4, created_at) SELECT %s, entity_id, processor_id,"
+                " %s, %s, 'parked', %s, parked, 'visa', '4242', created_at FROM payment"
+                " WHERE id = %s",
+                (f"pay_{'long' * 12}_{number}", currency, minor, "above charge_max " * 9, PARKED),
+            )
+    for width in (390, 1280):
+        page = browser.new_page(viewport={"width": width, "height": 844})
+        page.goto(f"{paid}/payments")
+        heads = page.locator("#parked .need-head")
+        assert heads.count() == 3
+        for n in range(3):
+            amount = heads.nth(n).locator("> b").bounding_box()
+            beside = heads.nth(n).locator("> div").bounding_box()
+            assert amount is not None
+            assert beside is not None
+            assert (
+                amount["x"] + amount["width"] <= beside["x"]
+                or amount["y"] + amount["height"] <= beside["y"] + 1
+            )
+        assert page.evaluate(WIDE) == []
+        page.close()
+
+
+def test_why_was_i_charged_this_is_answered_from_the_keyboard(browser: Browser, paid: str) -> None:
+    """The key, the card's last four and the amount, the session, its bill, and its payment."""
+    page = browser.new_page()
+    page.goto(f"{paid}/payments")
+    page.keyboard.press("/")
+    page.keyboard.type("4444 44.00")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sessions?q=*")
+    page.locator(f'a[href="/sessions/{FULL}"]').first.press("Enter")
+    page.wait_for_url(f"**/sessions/{FULL}")
+    assert "€44.00" in page.locator(".bill .total").inner_text().replace(" ", "")
+    page.locator('section:has(> header > h2:text("Hold and capture")) header a').press("Enter")
+    page.wait_for_url("**/payments/pay_*")
+    assert "Mastercard •••• 4444" in page.inner_text("h1")
+    page.close()
+
+
 def _tab_to(page: Page, text: str) -> None:
     for _ in range(60):
         page.keyboard.press("Tab")

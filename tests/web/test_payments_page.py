@@ -85,7 +85,7 @@ async def test_what_needs_somebody_stands_first_with_its_clock(client: httpx.Asy
     assert "in 6 days" in section(page, "disputes")
     assert "in 5 h" in section(page, "lapsing")
     assert "Ilse" in section(page, "refunds")
-    assert "tried 1 time, next 4 Nov 16:42" in words(section(page, "debts"))
+    assert "tried 1 time, next in 24 h, 4 Nov 16:42" in words(section(page, "debts"))
     assert '<a href="/sessions/ses_7_02">' in section(page, "suspense")
 
 
@@ -282,6 +282,52 @@ async def test_the_list_its_filters_and_its_empty_states(client: httpx.AsyncClie
     assert (await client.get("/payments?state=x")).status_code == 400
     assert (await client.get("/payments?before=x")).status_code == 400
     assert (await client.get("/payments/pay_none")).status_code == 404
+
+
+async def test_a_session_is_found_by_card_and_shows_all_of_its_money(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    for path in ("/sessions?q=4444+44.00", "/payments?q=4444+44.00"):
+        assert f'href="/sessions/{FULL}"' in (await client.get(path)).text
+    none = (await client.get("/sessions?q=4444+43.99")).text
+    assert "has all of “4444 43.99”" in none
+    assert "an amount as 12.34" in none
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        conn.execute(
+            "INSERT INTO payment (id, session_id, entity_id, processor_id, currency, hold_minor,"
+            " state, leg, brand, last4, created_at) VALUES ('pay_second', %s, 'lind', 'stripe',"
+            " 'EUR', 500, 'charging', 'second', 'mastercard', '4444', %s)", (FULL, NOW),
+        )  # fmt: skip
+    page = (await client.get(f"/sessions/{FULL}")).text
+    assert 'href="/payments/pay_second"' in page
+    told = words(section(page, "story"))
+    assert told.index("Hold: Hold") < told.index("Hold: Capture")
+    disputed = (await client.get("/sessions/ses_0_00")).text
+    assert "in 6 days" in section(disputed, "disputes")
+
+
+async def test_who_may_not_charge_is_shown_and_let(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    assert 'id="blocks"' not in (await client.get("/payments")).text
+    with psycopg.connect(database.conninfo(Role.APP)) as conn:
+        conn.execute(
+            "INSERT INTO token_block (account_id, blocked, why, cause, at)"
+            " VALUES ('coop', true, 'blocked', 'du_open', %s)", (NOW,),
+        )  # fmt: skip
+    page = section((await client.get("/payments")).text, "blocks")
+    assert "lost a dispute" in page
+    answer = await act(client, "unblock", "coop")
+    assert answer.status_code == 303
+    page = (await client.get(answer.headers["location"])).text
+    assert "<b>Block lifted:</b> <code>coop</code>, by Ann" in page
+    assert 'id="blocks"' not in page
+
+
+async def test_a_payment_without_an_answer_says_what_to_do(client: httpx.AsyncClient) -> None:
+    page = (await client.get(f"/payments/{STUCK}")).text
+    assert "<b>Capture without an answer:</b> no answer from api.stripe.com: ReadTimeout." in page
+    assert "look it up in the processor’s dashboard" in words(page)
 
 
 async def test_a_dispute_shows_what_the_bank_gets(client: httpx.AsyncClient) -> None:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
+from wattledger.payments import blocks
 from wattledger.pipeline.deciding import money_desk, money_view
 from wattledger.pipeline.deciding.money_desk import Asked
 from wattledger.pipeline.deciding.money_view import Row
@@ -18,6 +19,7 @@ from wattledger.web import forms
 from wattledger.web.models import ROUTES
 from wattledger.web.money_words import (
     ACTS,
+    CALLS,
     DEBT_WHY,
     DISPUTES,
     LEGS,
@@ -98,7 +100,7 @@ async def words(site: Site, conn: Conn, request: Request, form: Row) -> dict[str
         "acts": ACTS,
         "words": {
             "states": STATES, "legs": LEGS, "debts": DEBT_WHY, "suspense": SUSPENSE_WHY,
-            "refunds": REFUNDS, "disputes": DISPUTES,
+            "refunds": REFUNDS, "disputes": DISPUTES, "calls": CALLS,
             "routes": {route.value: name for route, name in ROUTES.items()},
         },
         "method": method,
@@ -143,9 +145,11 @@ async def _list(
         view = await site.view(conn, request)
         found = await _read(conn, view, wanted) if view.entity else ([], None, None)
         rows, needs, following = found
+        blocked = await blocks.listed(conn, limit=ROWS) if needs else []
         more = await words(site, conn, request, form)
     return site.html(
         "payments.html", request, view, status=status, rows=rows, needs=needs, next=following,
+        blocked=blocked,
         wanted=wanted, shows=SHOW, problem=problem, by_key=await _by_key(site), **more,
     )  # fmt: skip
 

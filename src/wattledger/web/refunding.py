@@ -17,6 +17,7 @@ from wattledger.receipts import links
 from wattledger.receipts.settings import MAIL, RECEIPTS, MailSettings, ReceiptSettings
 from wattledger.web import forms, handlers, payments
 from wattledger.web.bill import Bill
+from wattledger.web.money_words import story
 from wattledger.web.page import Site
 from wattledger.web.places import Conn
 
@@ -30,8 +31,13 @@ async def of_session(
     sent = [act for act in await money_view.acts(conn, key) if act["act"] == "receipt.mail"]
     more = await payments.words(site, conn, request, form)
     asked = await money_view.refunds(conn, session=key)
+    paid = await money_view.payments(conn, {"session": key}, now, 100, newest_first=True)
+    whole = [await money_view.payment(conn, row["id"], now) for row in paid]
     found = {
-        "paid": await money_view.payments(conn, {"session": key}, now, 100, newest_first=True),
+        "paid": paid,
+        # One hold stands beside the bill already.
+        "story": story(whole) if len(whole) > 1 else [],
+        "disputes": [dispute for row in whole for dispute in row["disputes"]],
         "refunds": asked,
         "debts": await money_view.debts(conn, session=key, open_only=False),
         "receipt": await _receipt(site, bill),
