@@ -148,5 +148,7 @@ def parse_minor(text: str, currency: str, path: str = "amount") -> int:
         raise BadInput(path, text, "a decimal number such as 12.00")
     scaled = Decimal(text).scaleb(exponent(currency))
     if scaled != int(scaled):
-        raise BadInput(path, text, f"an amount in {currency} with its decimal places at most")
+        places = exponent(currency)
+        most = f"with {places} decimal places at most" if places else "without decimal places"
+        raise BadInput(path, text, f"an amount in {currency} {most}")
     return int(scaled)

@@ -200,7 +200,7 @@ async def test_a_wallet_that_can_not_be_filled_says_why(wattledger: Command) -> 
     given = ("--reference", "r1", "--by", "Ann")
     code, _, err = await wattledger("wallet", "top-up", "coop", "--amount", "20.00", *given)
     assert (code, "has no card that may be charged" in err) == (1, True)
-    for amount, said in (("20.005", "EUR with its decimal places"), ("-1", "above zero"),
+    for amount, said in (("20.005", "EUR with 2 decimal places at most"), ("-1", "above zero"),
                          ("0", "above zero"), ("ten", "a decimal number")):  # fmt: skip
         code, _, err = await wattledger("wallet", "top-up", "coop", f"--amount={amount}",
                                         "--recorded", *given)  # fmt: skip

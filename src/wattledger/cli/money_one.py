@@ -108,6 +108,7 @@ def start(found: Row) -> None:
     hold, running = found["hold"], found["session"]
     where = found["charge_point_id"]
     where += f"/{found['connector_id']}" if found["connector_id"] else ""
+    expires_at = found["expires_at"].rstrip("Z").partition(".")[0] + "Z"
     so_far = ""
     if running and running["total"]["minor"] is not None:
         so_far = format_minor(running["total"]["minor"], running["total"]["currency"])
@@ -119,7 +120,7 @@ def start(found: Row) -> None:
         ("needs", _NEEDS.get(found["needs"] or "")),
         ("hold", hold and f"{format_minor(hold['minor'], hold['currency'])}, {hold['state']}"),
         ("price", found["price_text"]),
-        ("until", found["expires_at"] if found["state"] in ("paying", "starting") else ""),
+        ("until", expires_at if found["state"] in ("paying", "starting") else ""),
         ("session", found["session_id"]),
         ("so far", so_far),
     ]

@@ -73,12 +73,13 @@ def debts(rows: list[Row], limit: int, now: datetime) -> None:
     if not rows:
         out.print("Nobody owes anything.")
         return
-    columns = ("Since", ">Amount", "Who", "Why", ">Tries", "Next try", "+Session", "+Id")
+    columns = ("Since", ">Amount", "Who", ">Tries", "Next try", "~Why", "+Session", "+Id")
     print_rows(out, columns, [
         (when(row["opened_at"]), _money(row, row["amount_minor"]),
          plain(row["account_id"] or row["token"]),
-         plain(DEBT_WHY.get(row["why"], row["why"].replace("_", " "))), str(row["tries"]),
-         _next_try(row, now), row["session_id"], row["id"])
+         str(row["tries"]), _next_try(row, now),
+         plain(DEBT_WHY.get(row["why"], row["why"].replace("_", " "))), row["session_id"],
+         row["id"])
         for row in rows
     ])  # fmt: skip
     _end(out, rows, limit, "Next: wattledger payments debt try ID, or debt write-off ID with"

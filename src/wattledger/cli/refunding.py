@@ -150,6 +150,7 @@ async def _currency(world: World, session_id: str) -> str:
 def _agreed() -> bool:
     """A person says yes. Raises BadInput where there is nobody to ask."""
     if not sys.stdin.isatty():
-        raise BadInput("--yes", None, "it, where nobody can be asked: nothing was given back")
+        expected = "to be given where nobody can be asked: nothing was given back"
+        raise BadInput("--yes", None, expected)
     print("Give it back? [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().casefold() in ("y", "yes")

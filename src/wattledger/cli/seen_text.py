@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -222,14 +222,18 @@ def table_of(*columns: str) -> Table:
 
 def print_rows(out: Console, columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """A table. Where the terminal is too narrow for it, what stands under + and ~ goes onto a line
-    of its own below each row: an id that is broken can't be copied."""
-    if _width(columns, rows) <= out.width:
+    of its own below each row, and of the others the last ones, if they must: an id or an amount
+    that is broken can't be copied."""
+    every = range(len(columns))
+    if _width(columns, rows, every) <= out.width:
         whole = table_of(*columns)
         for row in rows:
             whole.add_row(*row)
         out.print(whole)
         return
-    above = [n for n, column in enumerate(columns) if column[0] not in "+~"]
+    above = [n for n in every if columns[n][0] not in "+~"]
+    while len(above) > 1 and _width(columns, rows, above) > out.width:
+        above.pop()
     table = table_of(*(columns[n] for n in above))
     for row in rows:
         table.add_row(*(row[n] for n in above))
@@ -237,18 +241,21 @@ def print_rows(out: Console, columns: Sequence[str], rows: Sequence[Sequence[str
     out.print(Segments([*lines[0], Segment.line()]), end="")
     for row, line in zip(rows, lines[1:], strict=True):
         out.print(Segments([*line, Segment.line()]), end="")
-        below = [row[n] for n, column in enumerate(columns) if column[0] in "+~"]
-        told = [str(cell) for cell in below if str(cell) not in ("", "–")]
+        below = [str(row[n]) for n in every if n not in above]
+        told = [cell for cell in below if cell not in ("", "–")]
         if told:
             below_it = Text("  ".join(told), style="dim")
             out.print(Padding(below_it, (0, 0, 0, 2), expand=False))
 
 
-def _width(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> int:
-    """What the table needs so that nothing but texts is broken."""
+def _width(
+    columns: Sequence[str], rows: Sequence[Sequence[str | Text]], which: Iterable[int]
+) -> int:
+    """What these columns need so that nothing but texts is broken."""
     needed = 0
-    for n, column in enumerate(columns):
-        widest = max(cell_len(column.lstrip(">~+")), *(cell_len(str(row[n])) for row in rows))
+    for n in which:
+        column = columns[n]
+        widest = max([cell_len(column.lstrip(">~+")), *(cell_len(str(row[n])) for row in rows)])
         needed += 2 + (min(widest, _TEXT_MIN) if column.startswith("~") else widest)
     return needed - 2
 

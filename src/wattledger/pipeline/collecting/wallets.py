@@ -53,7 +53,10 @@ async def top_up(
         (p for p in snapshot.all("processor", Processor) if p.entity == entity_id), None
     )
     if processor is None or not (account.payment_method and account.customer and account.consent):
-        raise Conflict(f"account {account_id} has no card that may be charged for {entity_id}")
+        raise Conflict(
+            f"account {account_id} has no card that may be charged for {entity_id}: that takes its"
+            " customer, payment_method and consent, and a [[processor]] of the entity"
+        )
     least, step = least_minor(entity.currency), step_minor(entity.currency)
     if amount_minor < least or amount_minor % step:
         raise BadInput("$.amount_minor", amount_minor, f"{least} or more, in steps of {step}")
