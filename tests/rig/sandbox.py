@@ -17,7 +17,6 @@ from rig.network import SECRETS, TARGET
 from wattledger.sandbox.app import Settings, build
 from wattledger.sandbox.faults import DroppableProtocol
 
-
 # A connection that is closed in the moment that it is used looks like a fault that nobody ordered.
 _KEPT_S = 600
 

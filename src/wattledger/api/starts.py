@@ -174,7 +174,7 @@ def shown(seen: start_view.Seen) -> dict[str, Any]:
             "state": running.state, "energy_wh": running.energy_wh,
             "total": {"minor": running.total_minor, "currency": seen.currency},
         },
-        "receipt_url": start.session_id and state.world.receipt_link(start.session_id),
+        "receipt_url": seen.receipt_url,
     }  # fmt: skip
 
 

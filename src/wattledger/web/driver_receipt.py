@@ -102,7 +102,8 @@ class Finding:
         rows = await self._rows(point_id, asked)
         if not rows:
             return await self._page(request, 404, problem=driver_words.NO_RECEIPT, form=form)
-        found = [(words("en").moment(row["started_at"], zone), self._link(row["id"])) for row in rows]
+        said = words("en")  # as the rest of the page
+        found = [(said.moment(row["started_at"], zone), self._link(row["id"])) for row in rows]
         if len(found) == 1:
             return RedirectResponse(found[0][1], 303, headers=_headers())
         return await self._page(request, found=found)

@@ -41,6 +41,8 @@ class Seen(msgspec.Struct, frozen=True):
     currency: str
     price_text: str | None
     running: Running | None
+    receipt_url: str | None = None
+    """Where its receipt will be, once there is a session."""
 
 
 async def see(world: World, conn: Conn, start: StartRequest) -> Seen:
@@ -51,6 +53,7 @@ async def see(world: World, conn: Conn, start: StartRequest) -> Seen:
     return Seen(
         start, payment, entity.currency if entity else "XXX", price_of(snapshot, start),
         await _running(world, conn, start, world.now),
+        world.receipt_link(start.session_id) if start.session_id else None,
     )  # fmt: skip
 
 
