@@ -50,6 +50,7 @@ shared_buffers = 128MB
 wal_level = replica
 fsync = on
 synchronous_commit = on
+autovacuum_naptime = 10s
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
