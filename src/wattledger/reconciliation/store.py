@@ -196,6 +196,9 @@ _SIDES = {
         " WHERE c.entity_id = %(entity)s AND (s.route = 'external' OR x.session_id IS NOT NULL"
         "   OR EXISTS (SELECT FROM collection k"
         "     WHERE k.charge_id = c.id AND k.state = 'external'))"
+        # What was given up again, and nobody has taken anything for, is no difference.
+        " AND (x.session_id IS NOT NULL OR (SELECT sum(t.total_minor) FROM charge t"
+        "   WHERE t.session_id = c.session_id) <> 0)"
     ),
     ("external", "theirs"): (
         "SELECT x.reference AS id, x.session_id AS key, x.amount_minor AS amount, x.entity_id,"

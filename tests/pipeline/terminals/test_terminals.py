@@ -18,6 +18,7 @@ from wattledger.pipeline.billing.adjust import adjust
 from wattledger.pipeline.billing.bill import bill
 from wattledger.pipeline.importing import imports
 from wattledger.pipeline.reconcile import reconcile
+from wattledger.pipeline.returning import refunds
 from wattledger.pipeline.terminals import terminals
 from wattledger.sessions import Fact, sent
 from wattledger.sessions import store as sessions
@@ -322,6 +323,22 @@ async def test_the_external_leg_compares_what_the_vendor_took(yard: Yard) -> Non
     assert abs(missing) == 400
     await yard.report("settlement", "A1", "4.00")
     assert await breaks() == []
+
+
+async def test_what_nobody_took_and_nobody_is_charged_for_is_no_break(sending: Yard) -> None:
+    """4.00 that the vendor refused to take, and that were given up again: no difference of 0.00."""
+    await sending.report("authorization", "A1", "50.00")
+    session_id = await sending.charge(MINUTE, 10_000)
+    await sending.bill(session_id)
+    await sending.answer("vendor.settle", Rejected({"code": "refused"}))
+    await reconcile(sending.world)
+    open_breaks = "SELECT code FROM break WHERE leg = 'external' AND resolved_at IS NULL"
+    assert await sending.rows(open_breaks) == [{"code": "missing.external"}]
+    await refunds.ask(sending.world, session_id, {"whole": True}, "goodwill", "never taken",
+                      actor=PERSON, key="r1")  # fmt: skip
+    assert await sending.parts(session_id) == [("external", 400), ("external", -400)]
+    await reconcile(sending.world)
+    assert await sending.rows(open_breaks) == []
 
 
 async def test_what_late_data_change_stays_the_vendors(yard: Yard) -> None:

@@ -93,9 +93,9 @@ async def _taken_otherwise(house: House, others: Others) -> set[Found]:
         ours = charged.get(session_id)
         if ours is None and minor is not None:
             found.add(Found("missing.internal", session_id, minor))
-        elif minor is None and ours is not None:
+        elif minor is None and ours:
             found.add(Found("missing.external", session_id, -ours))
-        elif ours != minor and ours is not None and minor is not None:
+        elif minor is not None and ours is not None and ours != minor:
             found.add(Found("amount.external_mismatch", session_id, minor - ours))
     return found
 

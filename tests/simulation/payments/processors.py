@@ -57,6 +57,7 @@ class Account:
         self.url = running.url
         self._http = http
         self._newest: str | None = None
+        self._faulty = False
 
     async def ask(self, method: str, path: str, **params: Any) -> dict[str, Any]:
         """A call as the operator's own, or a driver's browser's. What it says, errors too; a fault
@@ -108,9 +109,16 @@ class Account:
                 return found
             params["ending_before"] = found[-1]["id"]
 
+    async def fail(self, match: str, kind: str) -> None:
+        """The next such call fails."""
+        self._faulty = True
+        await self.tell("faults", match=match, kind=kind)
+
     async def faultless(self) -> None:
         """What nobody met passes."""
-        await self._http.delete(f"{self.url}/_sim/faults")
+        if self._faulty:
+            await self._http.delete(f"{self.url}/_sim/faults")
+        self._faulty = False
 
 
 class Processors:
@@ -188,11 +196,11 @@ class Processors:
             return
         await self.calm()
         for account in self.accounts.values():
-            while self._rng.random() < 0.75:
+            while self._rng.random() < 0.6:
                 match, kind = self._rng.choice(CALLS), self._rng.choice(KINDS)
                 if kind in HANGS and sum(self.faults[each] for each in HANGS) >= HANGS_MAX:
                     continue
-                await account.tell("faults", match=match, kind=kind)
+                await account.fail(match, kind)
                 self.faults[kind] += 1
 
     async def fate(self) -> None:
