@@ -104,11 +104,13 @@ class People:
         stands_wh = {visit.transaction_id: visit.stands_wh for visit in self._visits}
         rows = await self._house.rows(_DISAGREES)
         for row in rows:
-            stop = Edge(register_wh=stands_wh[row["transaction_id"]])
-            act = Act("correct", "read off the display", stop=stop)
-            await self._house.do(lambda world, i=row["id"], a=act: resolve(world, i, a, "page:Ann"))
-            self.done["correct"] += 1
+            await self._correct(row["id"], stands_wh[row["transaction_id"]])
         return bool(rows)
+
+    async def _correct(self, anomaly_id: int, stands_wh: int) -> None:
+        act = Act("correct", "read off the display", stop=Edge(register_wh=stands_wh))
+        await self._house.do(lambda world: resolve(world, anomaly_id, act, "page:Ann"))
+        self.done["correct"] += 1
 
     async def _decide(self, act: str, subject: str) -> None:
         self._count += 1
