@@ -428,7 +428,7 @@ def test_every_stage_can_be_read_on_every_screen(site: Site, phone: Page) -> Non
     site.now = later + timedelta(minutes=10)
     expect(phone.locator("#said")).to_contain_text("Done")
     wrong += _look(phone, "done")
-    phone.get_by_role("link", name="Receipt").click()
+    phone.get_by_role("link", name="Receipt", exact=True).click()
     expect(phone.get_by_role("heading", name="Receipt")).to_be_visible()
     wrong += _look(phone, "receipt")
     phone.go_back()
