@@ -36,6 +36,8 @@ STEP = "refunded"
 TO_DRIVER = frozenset({"lost", "prevented"})
 # What the processor refused for a dispute that we had not heard of.
 _DISPUTED = "charge_disputed"
+# What was refused because a dispute was prevented, and no line of it had withdrawn anything yet.
+_PREVENTED = "dispute_prevented"
 _ENDED = {"succeeded": "done", "failed": "failed", "canceled": "failed"}
 
 
@@ -150,6 +152,15 @@ async def dispute_over(tx: Transaction, payment_id: str, status: str) -> None:
             await _lost(tx, payment, row)
         else:
             await _show(tx, row, "refund.refused", {"why": why})
+
+
+async def line_came(tx: Transaction, payment_id: str, status: str) -> None:
+    """A line of a dispute that gave the money to the driver was booked, perhaps long after that was
+    known: what was refused for the dispute has gone back by it, where the line is of as much."""
+    payment = await payments.get(tx.conn, payment_id)
+    for row in await store.of_payment(tx.conn, payment_id):
+        if row.state == "refused" and row.why in (_DISPUTED, _PREVENTED):
+            await _refused_before(tx, payment, row, status)
 
 
 async def _refused_before(
