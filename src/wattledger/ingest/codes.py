@@ -174,8 +174,8 @@ CODES: dict[str, Code] = {
         "See why in the detail; try it again, or pay the driver otherwise and say so."),
     "refund.foreign": Code(
         "A refund was made at the processor, past us: it stands in suspense.", _L,
-        "Take it over as a refund of its session, or find out who made it. Of a wallet's top-up it"
-        " leaves the wallet."),
+        "Take it over as a refund of its session, or find out who made it. Where its payment pays"
+        " several sessions, say how much is of which. Of a wallet's top-up it leaves the wallet."),
     "wallet.owed": Code(
         "The processor took more back of a top-up than its wallet still has: the account owes it.",
         _L, "Ask the account for the amount in the detail, or let it be."),

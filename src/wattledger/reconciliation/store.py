@@ -141,7 +141,9 @@ _SIDES = {
         "   AND b.at >= read.at)"
     ),
     ("refunds", "ours"): (
-        f"{_READ} SELECT r.id, r.id AS key, {_GAVE} AS amount, r.entity_id, r.currency,"
+        # One at the processor may be of several sessions: together they are it.
+        f"{_READ} SELECT r.id, COALESCE(r.external_refund_id, r.id) AS key, {_GAVE} AS amount,"
+        " r.entity_id, r.currency,"
         " 'Refund of payment ' || r.payment_id AS what FROM payment_refund r"
         " JOIN payment p ON p.id = r.payment_id JOIN read USING (processor_id)"
         " WHERE r.entity_id = %(entity)s AND r.settled_at < read.at AND (r.state = 'done'"
@@ -149,10 +151,12 @@ _SIDES = {
     ),
     ("refunds", "theirs"): (
         # One that was made at the processor may have become ours since.
-        f"{_READ} SELECT i.id, COALESCE(r.id, i.id) AS key, -i.amount_minor AS amount,"
+        f"{_READ} SELECT i.id, COALESCE(r.external_refund_id, r.id, i.id) AS key,"
+        " -i.amount_minor AS amount,"
         " i.entity_id, i.currency, 'Item ' || i.id || ' (' || i.category || ')' AS what"
-        " FROM processor_item i LEFT JOIN payment_refund r ON r.id = i.payment_refund_id"
-        "   OR r.external_refund_id = i.source LEFT JOIN read USING (processor_id)"
+        " FROM processor_item i LEFT JOIN LATERAL (SELECT * FROM payment_refund r"
+        "   WHERE r.id = i.payment_refund_id OR r.external_refund_id = i.source"
+        "   ORDER BY r.id LIMIT 1) r ON true LEFT JOIN read USING (processor_id)"
         " WHERE i.entity_id = %(entity)s AND i.category IN ('refund', 'refund_failure')"
         " AND (r.id IS NULL OR r.settled_at < read.at)"
     ),

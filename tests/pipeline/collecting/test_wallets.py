@@ -15,7 +15,7 @@ from wattledger.entitlements.model import Account, Entity
 from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.payments import wallets as store
 from wattledger.pipeline.collecting import wallets
-from wattledger.pipeline.returning import refunds
+from wattledger.pipeline.returning.taken_over import take_over
 from wattledger.pipeline.settle import read_done
 from wattledger.pipeline.world import World
 
@@ -151,7 +151,8 @@ async def _filled(till: Till, drawn: int = 0) -> str:
 
 
 async def _take_over(till: Till, line: str) -> Any:
-    return await refunds.take_over(till.world, line, "correction", "asked for", actor="key:desk")
+    (found,) = await take_over(till.world, line, "correction", "asked for", actor="key:desk")
+    return found
 
 
 async def test_a_top_up_given_back_at_the_processor_leaves_the_wallet(agreed: Till) -> None:

@@ -38,9 +38,26 @@ async def give_back(world: World, payment_id: str, *, actor: str, reason: str) -
             detail={"payment_refund_id": row_id, "amount_minor": excess,
                     "currency": payment.currency},
         )  # fmt: skip
-        for code in _SHOWN:
-            await anomalies.settle(tx.conn, code, payment_id, f"given back by {actor}", tx.now)
+        await given_back(tx, payment_id, f"given back by {actor}")
         return row_id
+
+
+async def given_back(tx: Transaction, payment_id: str, why: str) -> None:
+    """Nobody has to see to it any more, unless some of it is left."""
+    if await returns_store.excess_minor(tx.conn, payment_id) > 0:
+        return
+    for code in _SHOWN:
+        await anomalies.settle(tx.conn, code, payment_id, why, tx.now)
+
+
+async def known_minor(tx: Transaction, payment: Payment) -> int:
+    """What a payment, which is locked with its session, took too much; 0 where that is not known
+    yet."""
+    try:
+        await _check(tx, payment)
+    except Conflict:
+        return 0
+    return max(0, await returns_store.excess_minor(tx.conn, payment.id))
 
 
 async def _captured(tx: Transaction, payment_id: str) -> Payment:
@@ -50,17 +67,23 @@ async def _captured(tx: Transaction, payment_id: str) -> Payment:
     found = await cursor.fetchone()
     if found is None:
         raise NotFound(f"there is no payment {payment_id}")
-    row = None
     if found["session_id"] is not None:
-        row = await sessions.get(tx.conn, found["session_id"], lock=True)
+        await sessions.get(tx.conn, found["session_id"], lock=True)
     payment = await payments.get(tx.conn, payment_id)
+    await _check(tx, payment)
+    return payment
+
+
+async def _check(tx: Transaction, payment: Payment) -> None:
     if payment.state != "captured" or payment.leg == "topup":
-        raise Conflict(f"payment {payment_id} ({payment.leg}) is {payment.state}: nothing of it"
+        raise Conflict(f"payment {payment.id} ({payment.leg}) is {payment.state}: nothing of it"
                        " is too much")  # fmt: skip
+    row = None
+    if payment.session_id is not None:
+        row = await sessions.get(tx.conn, payment.session_id)
     if row is not None and row.state not in _PRICED:
         raise Conflict(f"session {row.id} is {row.state}: it is not known yet what it costs")
     if payment.session_id is None:
-        start = await starts_store.of_payment(tx.conn, payment_id)
+        start = await starts_store.of_payment(tx.conn, payment.id)
         if start is not None and start.live:
             raise Conflict(f"start {start.id} is {start.state}: its session may be paid by it")
-    return payment

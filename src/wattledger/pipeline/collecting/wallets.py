@@ -122,7 +122,7 @@ async def record(
 async def take_over(
     tx: Transaction, snapshot: Snapshot, item: dict[str, Any], reason: str, *, actor: str
 ) -> PaymentRefund:
-    """What went back of a top-up at the processor (``returns_store.taken_back``) leaves the wallet,
+    """What went back of a top-up at the processor (``foreign_store.taken_back``) leaves the wallet,
     as far as that goes; the rest was used up, and is shown as owed by the account. Raises Conflict
     where it was taken over."""
     payment = await payments.get(tx.conn, item["payment_id"])

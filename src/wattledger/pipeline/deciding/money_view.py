@@ -13,7 +13,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from wattledger.errors import BadInput, NotFound
-from wattledger.payments import returns_store
+from wattledger.payments import foreign_store, returns, returns_store
 
 Conn = AsyncConnection[dict[str, Any]]
 Row = dict[str, Any]
@@ -297,7 +297,7 @@ class Needs(msgspec.Struct, frozen=True):
     failed: list[Row]
     """Refunds that the processor could not send."""
     foreign: list[Row]
-    """Refunds that somebody made at the processor, past us."""
+    """Refunds that somebody made at the processor, past us, each with the sessions it may be of."""
     disputes: list[Row]
     warnings: list[Row]
 
@@ -316,8 +316,6 @@ async def needs(conn: Conn, entity: str, now: datetime, limit: int = 200) -> Nee
     unpaid = """SELECT w.session_id, w.currency, w.total_minor, w.since, s.site_id,
         s.charge_point_id, s.connector_id, s.started_at
         FROM terminal_wait w JOIN session s ON s.id = w.session_id"""
-    foreign = """SELECT i.id, i.source, -i.amount_minor AS amount_minor, i.currency, i.created_at,
-        i.payment_id, p.session_id FROM processor_item i JOIN payment p ON p.id = i.payment_id"""
     last = "LIMIT %(limit)s"
     return Needs(
         parked=await payments(conn, {"entity": entity, "state": "parked"}, now, limit),
@@ -338,19 +336,23 @@ async def needs(conn: Conn, entity: str, now: datetime, limit: int = 200) -> Nee
         ),
         asked=await refunds(conn, entity=entity, state="asked", limit=limit),
         failed=await unsent(conn, entity=entity, states=("failed",), limit=limit),
-        foreign=await _rows(
-            conn, foreign,
-            ["i.entity_id = %(entity)s", "i.category = 'refund'", "i.payment_refund_id IS NULL",
-             "(p.session_id IS NOT NULL OR p.leg = 'topup')",
-             "NOT EXISTS (SELECT FROM payment_refund b WHERE b.external_refund_id = i.source)"],
-            f"i.created_at {last}", values,
-        ),
+        foreign=await _foreign(conn, entity, limit),
         disputes=sorted(
             await disputes(conn, entity=entity, limit=limit),
             key=lambda row: (row["evidence_due_at"] is None, row["evidence_due_at"] or now),
         ),
         warnings=await warnings(conn, entity=entity, limit=limit, order="w.created_at, w.id"),
     )  # fmt: skip
+
+
+async def _foreign(conn: Conn, entity: str, limit: int) -> list[Row]:
+    """Refunds made past us; ``divides``: its amount does not say of which session it is."""
+    rows = await foreign_store.listed(conn, entity, limit)
+    return [
+        row | {"divides": len(row["shares"]) > 1
+               and returns.divided(row["shares"], row["amount_minor"]) is None}
+        for row in rows
+    ]  # fmt: skip
 
 
 def _key(text: str) -> Row:

@@ -22,7 +22,7 @@ from wattledger.ledger import store as ledger
 from wattledger.money import format_minor
 from wattledger.payments import returns_store as store
 from wattledger.payments import store as payments
-from wattledger.payments.returns_store import PaymentRefund, Refund
+from wattledger.payments.returns_store import PaymentRefund
 from wattledger.payments.store import Payment
 from wattledger.payments.stripe.amounts import step_minor
 from wattledger.pipeline import tell
@@ -109,24 +109,6 @@ async def _send(tx: Transaction, payment: Payment, row: PaymentRefund) -> None:
         },
         due_at=tx.now, caused_at=tx.now, attempt=attempt,
     )  # fmt: skip
-
-
-async def made_already(
-    tx: Transaction, row: SessionRow, refund: Refund, item: dict[str, Any]
-) -> None:
-    """What somebody gave back at the processor is the refund's: Dr payable / Cr suspense."""
-    payment = await payments.get(tx.conn, item["payment_id"])
-    made = PaymentRefund(
-        id=derive("prf", payment.id, item["id"]), payment_id=payment.id, refund_id=refund.id,
-        entity_id=payment.entity_id, currency=payment.currency, amount_minor=refund.amount_minor,
-        cause="refund", state="done", created_at=tx.now, session_id=row.id,
-        external_refund_id=item["source"], settled_at=tx.now,
-    )  # fmt: skip
-    await store.add_payment_refund(tx.conn, made)
-    entry = entries.refund_taken_over(
-        made.entity_id, item["id"], await _day(tx, payment), made.currency, made.amount_minor
-    )
-    await ledger.book(tx.conn, entry, tx.now)
 
 
 async def dispute_over(tx: Transaction, payment_id: str, status: str) -> None:
@@ -236,8 +218,7 @@ async def refund_seen(settled: Settled, found: dict[str, Any]) -> None:
     """A refund of the processor as it is now. One that is not ours is found by its item."""
     processor_id = settled.effect.request["processor_id"]
     ours = found.get("metadata", {}).get("payment_refund_id")
-    row = await store.by_external(settled.tx.conn, processor_id, found["id"], ours)
-    if row is not None:
+    for row in await store.by_external(settled.tx.conn, processor_id, found["id"], ours):
         await _became(settled.tx, settled.snapshot, row.id, found)
 
 
