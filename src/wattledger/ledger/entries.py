@@ -130,6 +130,41 @@ def paid_outside(
     return entry(entity_id, "paid_outside", part_id, on, currency, [moved])
 
 
+def unpaid(
+    entity_id: str,
+    part_id: str,
+    on: date,
+    currency: str,
+    route: Route,
+    amount_minor: int,
+    *,
+    wallet: bool,
+) -> Entry | None:
+    """The reverse of what paid a part: Dr receivable / Cr payable.wallet, or the vendor's. It was
+    taken back, and is owed by the driver again."""
+    paid_by = Code.PAYABLE_WALLET if wallet else Code.RECEIVABLE_EXTERNAL
+    owed = receivable(route)
+    moved = None if owed is paid_by else posting(owed, paid_by, amount_minor)
+    return entry(entity_id, "unpaid", part_id, on, currency, [moved])
+
+
+def kept(
+    entity_id: str, payment_id: str, on: date, currency: str, amount_minor: int
+) -> Entry | None:
+    """Dr receivable.external / Cr payable.unapplied: a terminal's vendor has taken it for no
+    session that we know, and owes it to us; we owe it to whoever paid."""
+    moved = posting(Code.RECEIVABLE_EXTERNAL, Code.PAYABLE_UNAPPLIED, amount_minor)
+    return entry(entity_id, "kept", payment_id, on, currency, [moved])
+
+
+def unkept(
+    entity_id: str, payment_id: str, on: date, currency: str, amount_minor: int
+) -> Entry | None:
+    """The reverse of ``kept``: its session was found, or it went back to whoever paid."""
+    moved = posting(Code.PAYABLE_UNAPPLIED, Code.RECEIVABLE_EXTERNAL, amount_minor)
+    return entry(entity_id, "unkept", payment_id, on, currency, [moved])
+
+
 def refund_due(
     entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
 ) -> Entry | None:

@@ -73,6 +73,11 @@ _GONE = (
     " FROM gone"
 )
 _BY_GONE = " GROUP BY id, code, entity_id, currency, gone_why, session_id"
+# What a terminal's vendor took for a session ``s`` and gave back: that is none of theirs any more.
+_GONE_BACK = (
+    "EXISTS (SELECT FROM terminal_payment t WHERE t.session_id = s.id"
+    " AND t.reversed_at IS NOT NULL)"
+)
 # The documents that messages to the books told of: one, or those of an adjustment.
 _MESSAGES = (
     "SELECT e.id, e.subject AS target, e.state, d.number, d.told->>'charge_id' AS charge_id,"
@@ -188,20 +193,35 @@ _SIDES = {
     ("holds", "ours"): f"{_GONE}{_BY_GONE}",
     ("holds", "theirs"): f"{_GONE} WHERE settled{_BY_GONE}",
     ("external", "ours"): (
-        # Who named no tax is compared without it. A CDR is compared whoever it is settled with.
-        "SELECT c.id, c.session_id AS key, CASE WHEN x.without_tax THEN c.net_minor"
-        " ELSE c.total_minor END AS amount, c.entity_id, c.currency,"
-        " 'Session ' || c.session_id AS what FROM charge c JOIN session s ON s.id = c.session_id"
-        " LEFT JOIN external_payment x ON x.session_id = s.id"
-        " WHERE c.entity_id = %(entity)s AND (s.route = 'external' OR x.session_id IS NOT NULL"
-        "   OR EXISTS (SELECT FROM collection k"
-        "     WHERE k.charge_id = c.id AND k.state = 'external'))"
+        # Who named no tax is compared without it. A CDR is compared whoever it is settled with. At
+        # a terminal what its vendor pays: the rest of it went back, and is owed or waived.
+        "SELECT c.id, c.session_id AS key, CASE WHEN s.route = 'terminal' THEN k.minor"
+        "   WHEN x.without_tax THEN c.net_minor ELSE c.total_minor END AS amount, c.entity_id,"
+        " c.currency, 'Session ' || c.session_id AS what FROM charge c"
+        " JOIN session s ON s.id = c.session_id LEFT JOIN external_payment x ON x.session_id = s.id"
+        " CROSS JOIN LATERAL (SELECT COALESCE(sum(amount_minor), 0)::bigint AS minor"
+        "   FROM collection WHERE charge_id = c.id AND state = 'external') k"
+        " WHERE c.entity_id = %(entity)s AND CASE WHEN s.route = 'terminal' THEN k.minor <> 0"
+        f"   AND NOT ({_GONE_BACK} AND (SELECT sum(e.amount_minor) FROM collection e"
+        "     JOIN charge g ON g.id = e.charge_id WHERE g.session_id = s.id"
+        "     AND e.state = 'external') = 0)"
+        "   ELSE s.route = 'external' OR x.session_id IS NOT NULL OR k.minor <> 0 END"
+        # What was kept of suspense is booked, and taken.
+        " UNION ALL SELECT t.id, t.id, sum(l.debit_minor - l.credit_minor)::bigint, t.entity_id,"
+        " t.currency, 'Kept payment ' || t.reference FROM terminal_payment t"
+        " JOIN journal_line l ON l.cause IN ('kept', 'unkept') AND l.cause_id = t.id"
+        "   AND l.account = 'receivable.external' WHERE t.entity_id = %(entity)s GROUP BY t.id"
+        " HAVING sum(l.debit_minor - l.credit_minor) <> 0"
     ),
     ("external", "theirs"): (
         "SELECT x.reference AS id, x.session_id AS key, x.amount_minor AS amount, x.entity_id,"
         " x.currency, 'Payment ' || x.reference AS what FROM external_payment x"
         " JOIN session s ON s.id = x.session_id"
         " WHERE x.entity_id = %(entity)s AND s.state NOT IN ('open', 'ended')"
+        f" AND NOT {_GONE_BACK}"
+        " UNION ALL SELECT t.id, t.id, t.settled_minor, t.entity_id, t.currency,"
+        " 'Kept payment ' || t.reference FROM terminal_payment t"
+        " WHERE t.entity_id = %(entity)s AND t.state = 'kept' AND t.settled_minor > 0"
     ),
     # Every charge for every receiver its entity had when it was issued, or was told all the same.
     ("books", "ours"): (

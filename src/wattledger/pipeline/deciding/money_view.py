@@ -73,8 +73,26 @@ _SUSPENSE = """
     SELECT t.id, t.entity_id, t.provider, t.terminal_id, t.reference, t.mode, t.charge_point_id,
            t.connector_id, t.currency, t.authorized_at, t.authorized_minor, t.settled_at,
            t.settled_minor, t.brand, t.last4, t.state, t.session_id, t.payment_id, t.matched_by,
-           t.why, t.candidates, t.received_at
+           t.why, t.candidates, t.received_at, t.reversed_at
       FROM terminal_payment t
+"""
+# Held for a payment that did not come; or billed with one that went back, or never came.
+_UNPAID = """
+    SELECT * FROM (
+    SELECT w.session_id, w.currency, w.total_minor, w.since, s.site_id, s.charge_point_id,
+           s.connector_id, s.started_at, false AS billed
+      FROM terminal_wait w JOIN session s ON s.id = w.session_id
+     WHERE w.entity_id = %(entity)s AND w.decided IS NULL AND s.state = 'held'
+    UNION ALL
+    SELECT s.id, c.currency, k.amount_minor, COALESCE(t.reversed_at, t.authorized_at), s.site_id,
+           s.charge_point_id, s.connector_id, s.started_at, true
+      FROM terminal_payment t JOIN session s ON s.id = t.session_id
+      JOIN standing_charge c ON c.session_id = s.id
+      JOIN collection k ON k.charge_id = c.id AND k.state = 'external' AND k.amount_minor > 0
+     WHERE t.entity_id = %(entity)s AND (t.reversed_at IS NOT NULL OR (t.settled_minor IS NULL
+           AND EXISTS (SELECT FROM anomaly a WHERE a.subject = s.id
+                        AND a.code = 'terminal.unsettled')))
+    ) unpaid
 """
 _REFUNDS = """
     SELECT r.*, s.site_id,
@@ -291,7 +309,7 @@ class Needs(msgspec.Struct, frozen=True):
     debts: list[Row]
     suspense: list[Row]
     unpaid: list[Row]
-    """Sessions that were to be paid at a terminal, and no payment came."""
+    """Sessions that were to be paid at a terminal, and no payment came, or it went back."""
     asked: list[Row]
     """Refunds that wait for a second person."""
     failed: list[Row]
@@ -313,9 +331,6 @@ async def needs(conn: Conn, entity: str, now: datetime, limit: int = 200) -> Nee
     stuck = f"""WITH stuck AS ({_STUCK}) SELECT k.*, p.session_id, p.currency, p.state AS is_now
         FROM stuck k LEFT JOIN payment p ON p.id = k.subject
         LEFT JOIN payment_refund b ON b.id = k.subject LEFT JOIN session s ON s.id = k.subject"""
-    unpaid = """SELECT w.session_id, w.currency, w.total_minor, w.since, s.site_id,
-        s.charge_point_id, s.connector_id, s.started_at
-        FROM terminal_wait w JOIN session s ON s.id = w.session_id"""
     last = "LIMIT %(limit)s"
     return Needs(
         parked=await payments(conn, {"entity": entity, "state": "parked"}, now, limit),
@@ -330,10 +345,7 @@ async def needs(conn: Conn, entity: str, now: datetime, limit: int = 200) -> Nee
         ),
         debts=await debts(conn, entity=entity, limit=limit),
         suspense=await suspense(conn, entity=entity, limit=limit),
-        unpaid=await _rows(
-            conn, unpaid, ["w.entity_id = %(entity)s", "w.decided IS NULL", "s.state = 'held'"],
-            f"w.since {last}", values,
-        ),
+        unpaid=await _rows(conn, _UNPAID, [], f"since {last}", values),
         asked=await refunds(conn, entity=entity, state="asked", limit=limit),
         failed=await unsent(conn, entity=entity, states=("failed",), limit=limit),
         foreign=await _foreign(conn, entity, limit),
