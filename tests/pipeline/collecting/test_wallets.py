@@ -174,21 +174,6 @@ async def test_a_top_up_given_back_at_the_processor_leaves_the_wallet(agreed: Ti
     assert await agreed.unproved() == []
 
 
-async def test_what_a_wallet_has_used_up_of_it_is_owed_by_its_account(agreed: Till) -> None:
-    """20.00 went back, and 4.40 of them were drawn: 15.60 are left."""
-    charge = await _filled(agreed, 440)
-    await _read(agreed, item("txn_2", "refund", -2_000, charge=charge, source="re_9"))
-    await _take_over(agreed, "txn_2")
-    assert await _balance(agreed.world) == 0
-    assert await agreed.balance("payable.wallet") == 0
-    assert await agreed.balance("suspense.processor") == 440
-    assert await agreed.rows(
-        "SELECT detail->>'account_id', (detail->>'amount_minor')::int FROM anomaly"
-        " WHERE code = 'wallet.owed'"
-    ) == [("ann", 440)]
-    assert await agreed.unproved() == []
-
-
 @pytest.mark.parametrize("status", ["needs_response", "lost"])
 async def test_a_top_up_whose_dispute_is_lost_leaves_the_wallet(agreed: Till, status: str) -> None:
     charge = await _filled(agreed)
