@@ -31,6 +31,19 @@ async def foreign_refund(conn: Conn, item_id: str) -> dict[str, Any] | None:
     return await cursor.fetchone()
 
 
+async def waiting(conn: Conn, payment_id: str) -> list[str]:
+    """The lines of what was given back of a payment past us, did not fail, and nobody has taken
+    over."""
+    cursor = await conn.execute(
+        "SELECT i.id FROM processor_item i WHERE i.payment_id = %s AND i.category = 'refund'"
+        " AND i.payment_refund_id IS NULL AND NOT EXISTS (SELECT FROM payment_refund b"
+        "   WHERE b.external_refund_id = i.source) AND NOT EXISTS (SELECT FROM processor_item f"
+        "   WHERE f.source = i.source AND f.category = 'refund_failure') ORDER BY i.id",
+        (payment_id,),
+    )
+    return [str(row["id"]) for row in await cursor.fetchall()]
+
+
 async def take_turns(conn: Conn, source: str) -> None:
     """Nobody else takes this refund of the processor over, or reads a line of it, until the
     transaction ends. Before its sessions and payments: who has these asks for none."""

@@ -275,6 +275,17 @@ async def open_dispute(conn: Conn, payment_id: str) -> Dispute | None:
     return Dispute(**row) if row else None
 
 
+async def over_since(conn: Conn, payment_id: str, since: datetime) -> Dispute | None:
+    """The last dispute of a payment that moved money and was decided after that."""
+    cursor = await conn.execute(
+        f"SELECT {_DISPUTE} FROM dispute WHERE payment_id = %s AND closed_at > %s AND NOT inquiry"
+        " ORDER BY closed_at DESC, id LIMIT 1",
+        (payment_id, since),
+    )
+    row = await cursor.fetchone()
+    return Dispute(**row) if row else None
+
+
 async def open_dispute_of(conn: Conn, session_id: str) -> Dispute | None:
     """The same of any payment of a session."""
     cursor = await conn.execute(

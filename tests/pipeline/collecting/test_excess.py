@@ -282,6 +282,8 @@ async def test_what_was_too_much_and_is_given_back_in_the_dashboard_is_no_refund
     async with till.world.work.transaction("settle") as tx:
         await read_done(tx, snapshot, effect, {"items": items, "payouts": [], "next": None})
     assert await till.balance("suspense.processor") == 2_060
+    with pytest.raises(Conflict, match=r"given back at the processor \(txn_2\): take that over"):
+        await _give_back(till)
     (made,) = await take_over(till.world, "txn_2", "correction", "too much", actor="page:bea")
     assert (made.amount_minor, made.session_id) == (2_060, None)
     assert await _back(till) == [("pay_1", 2_060, "suspense", "done")]

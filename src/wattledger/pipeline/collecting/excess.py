@@ -9,7 +9,7 @@ from __future__ import annotations
 from wattledger.db.work import Transaction
 from wattledger.errors import Conflict, NotFound
 from wattledger.ingest import anomalies
-from wattledger.payments import returns_store, starts_store
+from wattledger.payments import foreign_store, returns_store, starts_store
 from wattledger.payments import store as payments
 from wattledger.payments.store import Payment
 from wattledger.payments.stripe.amounts import step_minor
@@ -25,9 +25,13 @@ _SHOWN = ("capture.outside", "capture.differs")
 
 async def give_back(world: World, payment_id: str, *, actor: str, reason: str) -> str:
     """Give back what is too much; the id of what goes. Raises NotFound, and Conflict where nothing
-    is, or it is not known yet."""
+    is, it is not known yet, or somebody gave something of it back at the processor: that may be
+    it."""
     async with world.work.transaction("act") as tx:
         payment = await _captured(tx, payment_id)
+        if past_us := await foreign_store.waiting(tx.conn, payment_id):
+            raise Conflict(f"of payment {payment_id} something was given back at the processor"
+                           f" ({', '.join(past_us)}): take that over first")  # fmt: skip
         excess = await returns_store.excess_minor(tx.conn, payment_id)
         excess -= excess % step_minor(payment.currency)
         if excess <= 0:

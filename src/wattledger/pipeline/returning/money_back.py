@@ -11,6 +11,8 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
@@ -212,6 +214,11 @@ async def refund_refused(settled: Settled) -> None:
         return
     await store.set_payment_refund(tx.conn, row.id, state="refused", why=why, settled_at=tx.now)
     await _show(tx, row, "refund.refused", dict(response))
+    over = await store.over_since(tx.conn, row.payment_id, settled.effect.due_at)
+    if why == _DISPUTED and over is not None:  # decided while the answer was on its way
+        refused = msgspec.structs.replace(row, state="refused", why=why)
+        payment = await payments.get(tx.conn, row.payment_id)
+        await _refused_before(tx, payment, refused, over.status)
 
 
 async def refund_seen(settled: Settled, found: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from wattledger.pipeline.terminals.terminal_match import (
     ours,
     take_turns,
     take_up,
+    terminal_of,
 )
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
@@ -57,6 +58,8 @@ async def match(world: World, payment_id: str, session_id: str, actor: str, reas
     snapshot = await world.snapshot(now)
     async with world.work.transaction("act", now=now) as tx:
         row = await sessions.get(tx.conn, session_id, lock=True)
+        if row is not None:  # a bill that is looking for its payment has found it, or has not
+            await take_turns(tx, row.site_id)
         payment = await _payment(tx, payment_id)
         if payment.state == "matched" and payment.session_id == session_id:
             return Acted(payment.id, payment.state, session_id, new=False)
@@ -95,6 +98,7 @@ async def give_back(world: World, payment_id: str, actor: str, reason: str) -> A
     now = world.now
     snapshot = await world.snapshot(now)
     async with world.work.transaction("act", now=now) as tx:
+        await _take_turns(tx, world, payment_id)
         payment = await _payment(tx, payment_id)
         if payment.state == "returned":
             return Acted(payment.id, payment.state, new=False)
@@ -118,6 +122,7 @@ async def keep(world: World, payment_id: str, actor: str, reason: str) -> Acted:
     now = world.now
     snapshot = await world.snapshot(now)
     async with world.work.transaction("act", now=now) as tx:
+        await _take_turns(tx, world, payment_id)
         payment = await _payment(tx, payment_id)
         if payment.state == "kept":
             return Acted(payment.id, payment.state, new=False)
@@ -176,6 +181,14 @@ async def _reopen(
     for code in _TAKEN_BACK:
         await anomalies.settle(tx.conn, code, row.id, why, tx.now)
     await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+
+
+async def _take_turns(tx: Transaction, world: World, payment_id: str) -> None:
+    """Before the payment: a bill of its site that may be about to take it is done by then."""
+    seen = await store.look(tx.conn, payment_id)
+    terminal = terminal_of(world, seen, tx.now) if seen is not None else None
+    if terminal is not None:
+        await take_turns(tx, terminal.site)
 
 
 async def _payment(tx: Transaction, payment_id: str) -> TerminalPayment:
