@@ -95,7 +95,9 @@ async def listed(conn: Conn, entity_id: str, limit: int) -> list[dict[str, Any]]
         " i.payment_id, p.session_id, p.leg FROM processor_item i"
         " JOIN payment p ON p.id = i.payment_id WHERE i.entity_id = %s AND i.category = 'refund'"
         " AND i.payment_refund_id IS NULL AND NOT EXISTS (SELECT FROM payment_refund b"
-        "   WHERE b.external_refund_id = i.source) ORDER BY i.created_at LIMIT %s",
+        "   WHERE b.external_refund_id = i.source) AND NOT EXISTS (SELECT FROM processor_item f"
+        "   WHERE f.source = i.source AND f.category = 'refund_failure')"
+        " ORDER BY i.created_at LIMIT %s",
         (entity_id, limit),
     )
     rows = await cursor.fetchall()

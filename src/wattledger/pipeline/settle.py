@@ -246,6 +246,10 @@ async def _refund_read(
     is not ours was made in its dashboard: in suspense, a break, and shown, with the sessions that
     it may be of."""
     back = item["category"] == "refund_failure"
+    if not refunds and back and payment_id is not None and await anomalies.settle(
+        tx.conn, "refund.foreign", payment_id, "it failed", tx.now, refund=item["source"]
+    ):  # fmt: skip
+        return  # out and back in, past us
     if not refunds:
         shares = await foreign_store.shares(tx.conn, payment_id) if payment_id else []
         await anomalies.record(

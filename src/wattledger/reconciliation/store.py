@@ -163,7 +163,10 @@ _SIDES = {
         "   WHERE r.id = i.payment_refund_id OR r.external_refund_id = i.source"
         "   ORDER BY r.id LIMIT 1) r ON true LEFT JOIN read USING (processor_id)"
         " WHERE i.entity_id = %(entity)s AND i.category IN ('refund', 'refund_failure')"
-        " AND (r.id IS NULL OR r.settled_at < read.at)"
+        " AND (r.settled_at < read.at OR (r.id IS NULL"
+        # Past us, and it failed: out and back in.
+        "   AND (i.source IS NULL OR 0 <> (SELECT sum(f.amount_minor) FROM processor_item f"
+        "     WHERE f.source = i.source AND f.category IN ('refund', 'refund_failure')))))"
     ),
     ("disputes", "ours"): (
         f"{_READ} SELECT d.id, d.id AS key, CASE d.status WHEN 'won' THEN 0 ELSE d.amount_minor"

@@ -291,3 +291,18 @@ def test_an_amount_is_of_whole_shares_where_one_way_alone_is_possible(
 ) -> None:
     said = divided([Share(f"ses_{n}", minor) for n, minor in enumerate(shares)], amount)
     assert (said and [share.amount_minor for share in said]) == found
+
+
+async def test_one_that_failed_before_anybody_took_it_over_is_nothing_any_more(
+    desk: DebtDesk,
+) -> None:
+    """Out and back in: no break, nothing in suspense, nothing to look at."""
+    await desk.refunded_there(220)
+    await desk.read(item("txn_3", "refund_failure", 220, source="re_9", charge="ch_d"))
+    assert await desk.rows("SELECT code FROM anomaly WHERE code LIKE 'refund.%'"
+                           " AND resolved_at IS NULL") == []  # fmt: skip
+    async with desk.world.work.pool.connection() as conn:
+        assert (await money_view.needs(conn, "north", desk.world.now)).foreign == []
+    with pytest.raises(NotFound):
+        await desk.taken()
+    await desk.adds_up()
