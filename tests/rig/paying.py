@@ -391,13 +391,13 @@ class Paying:
                 " ON p.session_id = s.id WHERE s.transaction_id = %s", self.numbers[who],
             ))[0] for who in ("desk", "page", "more")
         ]  # fmt: skip
+        await self._system.sandbox.stripe("refunds", charge=more["charge"], amount=100)
         await self._about_to("refund")
         refund = await self.asked("refunds", session_id=desk["id"], amount_minor=110,
                                   reason="slow", kind="goodwill")  # fmt: skip
         assert refund["state"] == "asked", "above 1.00 a second person decides"
         await self.asked(f"refunds/{refund['id']}/approve", key=SECRETS["RIG_SECOND_KEY"],
                          reason="it was")  # fmt: skip
-        await self._system.sandbox.stripe("refunds", charge=more["charge"], amount=100)
         await self.clock("15:00")
         dispute = await self._system.sandbox.sim("dispute", charge=page["charge"])
         await self._about_to("sweep", "read")
