@@ -144,7 +144,7 @@ def test_a_payment_parked_for_no_reason(app: Conn) -> None:
 # Debts, and the parts that they are of.
 
 
-@pytest.mark.parametrize("state", ["pending", "external", "invoiced", "wallet"])
+@pytest.mark.parametrize("state", ["pending", "external", "invoiced", "roaming"])
 def test_a_part_that_is_owed_moved_where_there_is_no_way(app: Conn, state: str) -> None:
     _owed(app)
     with pytest.raises(REFUSED):
@@ -156,7 +156,42 @@ def test_a_part_that_is_owed_made_smaller(app: Conn) -> None:
     with pytest.raises(REFUSED, match="final"):
         app.execute("UPDATE collection SET state = 'waived', amount_minor = 1")
     with pytest.raises(REFUSED, match="final"):
+        app.execute("UPDATE collection SET state = 'wallet', amount_minor = 1")
+    with pytest.raises(REFUSED, match="final"):
         app.execute("DELETE FROM collection")
+
+
+@pytest.mark.parametrize("state", ["wallet", "external"])
+def test_a_part_whose_money_went_back_made_to_say_more(app: Conn, state: str) -> None:
+    """It may say less, where others say who owes the rest; and nothing else."""
+    _owed(app, state)
+    for values in ("amount_minor = 441", "amount_minor = -1", "state = 'debt'",
+                   "state = 'waived', amount_minor = 1"):  # fmt: skip
+        with pytest.raises(REFUSED):
+            app.execute(f"UPDATE collection SET {values}".encode())
+    with pytest.raises(errors.CheckViolation, match="sum to 140, the charge is 440"):
+        app.execute("UPDATE collection SET amount_minor = 140")
+    with pytest.raises(errors.CheckViolation, match="begins with nothing"):
+        hand.add_part(app, number=2, amount=0, state=state)
+    with app.transaction():
+        app.execute("UPDATE collection SET amount_minor = 0")
+        hand.add_part(app, number=2, amount=440, state="waived")
+    with pytest.raises(REFUSED, match="final"):
+        app.execute("UPDATE collection SET amount_minor = 440 WHERE part = 1")
+
+
+def test_a_part_of_a_charge_that_is_credited_made_to_say_less(app: Conn) -> None:
+    """Its credit would not know of it."""
+    _owed(app, "wallet")
+    with app.transaction():
+        hand.add_credit(app)
+    less = (
+        "WITH less AS (UPDATE collection SET amount_minor = 140 WHERE charge_id = 'chg_1')"
+        " INSERT INTO collection (charge_id, part, entity_id, state, amount_minor, changed_at)"
+        " VALUES ('chg_1', 2, 'north', 'waived', 300, now())"
+    )
+    with pytest.raises(errors.CheckViolation, match="does not take back"):
+        app.execute(less)
 
 
 def test_a_part_that_is_paid_by_another_payment(app: Conn) -> None:

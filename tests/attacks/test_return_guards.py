@@ -71,6 +71,21 @@ def test_more_given_back_than_was_taken(app: Conn) -> None:
         app.execute("UPDATE payment_refund SET state = 'otherwise' WHERE id = 'prf_1'")
 
 
+def test_one_refund_of_the_processor_for_two_payments_or_twice_for_one_session(app: Conn) -> None:
+    """Divided among sessions it may be; and nothing else."""
+    _give(app, amount_minor=100, external_refund_id="re_1")
+    with pytest.raises(errors.UniqueViolation, match="payment_refund_external"):
+        _give(app, "prf_2", amount_minor=100, external_refund_id="re_1")
+    hand.add_session(app, "ses_2", route=Route.CARD, charge_point="CP-2")
+    hand.add_payment(app, "pay_2", "ses_2", captured=440, state="captured")
+    other = {"payment_id": "pay_2", "session_id": "ses_2", "amount_minor": 100}
+    with pytest.raises(CHECK, match="re_1 is of another payment than pay_2"):
+        _give(app, "prf_2", external_refund_id="re_1", **other)
+    _give(app, "prf_2", **other)
+    with pytest.raises(CHECK, match="re_1 is of another payment than pay_2"):
+        app.execute("UPDATE payment_refund SET external_refund_id = 're_1' WHERE id = 'prf_2'")
+
+
 def test_a_refund_that_goes_back_to_what_it_was(app: Conn) -> None:
     _give(app, state="waiting")
     for state in ("sending", "sent", "done"):

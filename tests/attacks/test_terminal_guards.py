@@ -83,6 +83,34 @@ def test_what_was_settled_taken_from_its_session(app: Conn) -> None:
     )
 
 
+def test_what_was_reversed_pays_for_another_session(app: Conn) -> None:
+    """It is taken from the one that is not billed, and is nobody's then."""
+    add(app, settled_minor=400, settled_at=NOW)
+    for key in ("ses_1", "ses_2"):
+        ended(app, key)
+    run(app, MATCH.format("ses_1", "tpa_1"))
+    _tries(app, "UPDATE terminal_payment SET session_id = 'ses_2', reversed_at = now()",
+           said="stays so")  # fmt: skip
+    run(app, "UPDATE terminal_payment SET state = 'returned', session_id = NULL,"
+             " reversed_at = now()")  # fmt: skip
+    _tries(app, "UPDATE terminal_payment SET reversed_at = NULL", said="reversed_at")
+    _tries(app, MATCH.format("ses_2", "tpa_1"), said="returned.*matched")
+    add(app, "tpa_2")
+    run(app, "UPDATE terminal_payment SET reversed_at = now() WHERE id = 'tpa_2'")
+    _tries(app, MATCH.format("ses_2", "tpa_2"), said="it pays for nothing")
+
+
+def test_what_was_kept_looked_at_again(app: Conn) -> None:
+    """It may find its session, or go back; it is never open or in suspense again."""
+    add(app)
+    for state in ("suspense", "kept"):
+        run(app, f"UPDATE terminal_payment SET state = '{state}'")
+    for after in ("open", "suspense"):
+        _tries(app, f"UPDATE terminal_payment SET state = '{after}'", said=f"kept.*{after}")
+    ended(app, "ses_1")
+    run(app, MATCH.format("ses_1", "tpa_1"))
+
+
 def test_a_hold_of_ours_taken_from_its_session(app: Conn) -> None:
     ended(app, "ses_1")
     hand.add_payment(app, "pay_1", "ses_1")

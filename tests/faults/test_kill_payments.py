@@ -10,10 +10,8 @@ from functools import partial
 import pytest
 
 from rig.outside import Outside, outside
-from rig.paying import IN_ORDER, assert_paid, play, prepare
+from rig.paying import KILLS, assert_paid, play, prepare
 from rig.system import System, each_checkpoint, system
-
-_DAYS = 3
 
 
 @asynccontextmanager
@@ -25,10 +23,10 @@ async def _paying(dsn: str, kills: Sequence[str]) -> AsyncIterator[tuple[System,
         yield running, found
 
 
-@pytest.mark.parametrize("day", range(_DAYS))
+@pytest.mark.parametrize("day", range(len(KILLS)))
 async def test_killed_again_and_again_while_people_pay(dsn: str, day: int) -> None:
     """What was lost is done after the next start, up to the next kill."""
-    kills = each_checkpoint(IN_ORDER[day::_DAYS])
+    kills = each_checkpoint(KILLS[day])
     async with _paying(dsn, kills) as (running, found):
         await play(running)
         assert running.server.kill_at == [], "the day comes by all of these"

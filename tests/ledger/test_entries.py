@@ -182,7 +182,7 @@ def test_what_was_given_without_being_owed_is_an_expense_and_the_revenue_stands(
 
 def test_a_refund_of_a_payment_without_a_session_is_taken_out_of_what_it_was_booked_as() -> None:
     entry = entries.processor_item(
-        "north", "txn_1", DAY, "USD", "refund", -440, 0, known=True, owed=False
+        "north", "txn_1", DAY, "USD", "refund", -440, 0, known=True, beyond_minor=-440
     )
     assert _journal(entry) == [(DRIVER, CLEARING, 440)]
 

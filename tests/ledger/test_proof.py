@@ -400,7 +400,7 @@ def test_verify_works_with_the_server_down_and_up_and_says_1_when_damaged(
     command = ["verify", "--config", str(installed), "--json"]
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "proved": True, "entries": 1, "postings": 2, "charges": 1, "checks": 27, "findings": [],
+        "proved": True, "entries": 1, "postings": 2, "charges": 1, "checks": 28, "findings": [],
     }  # fmt: skip
     with embedded.start(installed.parent / ".wattledger" / "data") as holding:
         assert main(command) == 0

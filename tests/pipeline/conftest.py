@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,9 @@ from wattledger.config import parse, versions
 from wattledger.db import versions as store
 from wattledger.db.work import Work
 from wattledger.pipeline.world import World
+
+# A folder's tests use the desks of another, also where they are run alone.
+sys.path += sorted(str(each) for each in Path(__file__).parent.iterdir() if each.is_dir())
 
 
 @pytest.fixture

@@ -31,41 +31,48 @@ AGAIN, MORE, OWES, BROKE, PREPAID, TAPPED = (
 # again      40 kWh 13.20: 10.00 captured, 3.20 charged again
 # owes       40 kWh 13.20: 10.00 captured, 3.20 owed, and paid a day later
 # broke       5 kWh  1.65: its card says no, twice; written off
-# prepaid    10 kWh  3.30 of the 20.00 that were charged in the morning
+# prepaid    10 kWh  3.30 of the 620.00 that were charged: 20.00, and 600.00 that a person let go
+# late       10 kWh  3.30, which a vendor takes: a person says which payment it is: external
+# Of another payment at the vendor's, 2.00, nobody knows the session: it is kept. 700.00 more for
+# the wallet a person refuses. 1.00 of "more" is given back in the dashboard, and taken over.
 CAPTURED = (330, 660, 660, 3_300, 1_000, 320, 1_000, 320)
-# 2.9 % and 0.30 of each, and of the 20.00: 0.40, twice 0.49, 1.26, twice 0.59 and 0.39, 0.88
-FEES = 40 + 2 * 49 + 126 + 2 * 59 + 2 * 39 + 88
+# 2.9 % and 0.30 of each, and of the 20.00 and 600.00: 0.40, twice 0.49, 1.26, twice 0.59 and 0.39,
+# 0.88, 17.70
+FEES = 40 + 2 * 49 + 126 + 2 * 59 + 2 * 39 + 88 + 1_770
+# By a person for the terminal's, and in the dashboard.
+BACK = 110 + 100
+TOPUPS = 2_000 + 60_000
 MONEY: dict[str, Any] = {
     "currency": "USD",
-    "charged": 330 + 660 + 550 + 330 + 3_300 + 1_320 + 1_320 + 165 + 330,
+    "charged": 330 + 660 + 550 + 330 + 3_200 + 1_320 + 1_320 + 165 + 330 + 330,
     "captured": sum(CAPTURED),
     "invoiced": 0,
-    "external": 330,
+    "external": 660,
     "wallet": 330,
     "roaming": 0,
     "waived": 165,
     "debt": 0,
     "pending": 0,
-    "refund_due": 110,
-    "topups": 2_000,
+    "refund_due": BACK,
+    "topups": TOPUPS,
     "fees": FEES,
-    "refunds": 110,
+    "refunds": BACK,
     "disputes_net": 0,
-    "paid_out": sum(CAPTURED) + 2_000 - 110 - FEES,
+    "paid_out": sum(CAPTURED) + TOPUPS - BACK - FEES,
     "in_transit": 0,
 }
-ENERGY_WH = {"delivered": 255_000, "billed": 255_000, "free": 0, "held": 0, "explained": 0}
-SESSIONS = {"held": 0, "final": 9, "billed": 9, "free": 0, "adjusted": 1, "running": 0}
-PAYMENTS = {"second_charges": 1, "debts": 2, "terminal_matched": 2, "refunds": 1, "disputes": 1}
-# What stands at the processor: five holds, two charges and a debt's, the top-up, and what came to
+ENERGY_WH = {"delivered": 265_000, "billed": 265_000, "free": 0, "held": 0, "explained": 0}
+SESSIONS = {"held": 0, "final": 10, "billed": 10, "free": 0, "adjusted": 2, "running": 0}
+PAYMENTS = {"second_charges": 1, "debts": 2, "terminal_matched": 3, "refunds": 2, "disputes": 1}
+# What stands at the processor: five holds, two charges and a debt's, two top-ups, and what came to
 # nothing: the terminal's that was not wanted, the card that said no to a hold and to its debt.
-INTENTS = {"succeeded": 9, "canceled": 1, "requires_payment_method": 2}
+INTENTS = {"succeeded": 10, "canceled": 1, "requires_payment_method": 2}
 
 # Payouts are of the 2nd, and of the 3rd: the debt's and the dispute's.
 MESSAGES = {
-    "session.charging_ended": 9,
-    "session.billed": 9,
-    "session.refunded": 1,
+    "session.charging_ended": 10,
+    "session.billed": 10,
+    "session.refunded": 2,
     "refund.paid": 1,
     "dispute.opened": 1,
     "dispute.withdrawn": 1,
@@ -74,15 +81,20 @@ MESSAGES = {
     "payout.paid": 2,
 }
 
-# The steps and effects that the plain day does not come by, in the order in which this one does.
-IN_ORDER = (
-    "act", "effect.stripe.charge", "charged", "ask", "effect.stripe.intent", "effect.stripe.fetch",
-    "fetched", "effect.stripe.reader", "presented", "effect.money.due", "due", "terminal_report",
-    "effect.stripe.increment", "incremented", "effect.mail.send", "mailed", "effect.vendor.settle",
-    "vendor_settled", "effect.stripe.reader_cancel", "withdrawn", "effect.stripe.refund",
-    "refunded", "effect.stripe.sweep", "effect.stripe.file", "uploaded", "effect.stripe.evidence",
-    "evidenced",
+# The steps and effects that the plain day does not come by, each list in the order in which this
+# one does. "act" is what a person decides next: the first top-up; in the last list what is let go
+# of the parked and what is refused, what is kept of suspense and what is matched, and after the
+# dispute the refund of the dashboard's that is taken over.
+KILLS = (
+    ("act", "ask", "effect.stripe.fetch", "fetched", "effect.money.due", "effect.stripe.increment",
+     "mailed", "effect.stripe.reader_cancel", "refunded", "uploaded", "evidenced"),
+    ("effect.stripe.charge", "charged", "effect.stripe.intent", "effect.stripe.reader",
+     "presented", "due", "incremented", "effect.vendor.settle", "withdrawn",
+     "effect.stripe.sweep"),
+    ("terminal_report", "effect.mail.send", "vendor_settled", "act", "act", "act", "act",
+     "effect.stripe.refund", "effect.stripe.file", "effect.stripe.evidence", "act"),
 )  # fmt: skip
+IN_ORDER = tuple(dict.fromkeys(step for day in KILLS for step in day))
 
 
 class AboutTo(Protocol):
@@ -222,6 +234,10 @@ class Paying:
             await self.point(number).boot()
         await self._about_to("charge")
         await self.asked("wallets/prepaid/top-ups", entity_id=ENTITY, amount_minor=2_000)
+        self.parked = [
+            await self.asked("wallets/prepaid/top-ups", entity_id=ENTITY, amount_minor=minor)
+            for minor in (60_000, 70_000)
+        ]
         await self.clock("08:30")
         await self.clock("08:55")
         await self._about_to("hold")
@@ -267,7 +283,14 @@ class Paying:
         report = {"kind": "authorization", "reference": "tap-1", "terminal": "tap",
                   "at": "2026-11-02T09:00:00Z", "amount": "30.00", "charge_point_id": "CP-4",
                   "connector_id": 1}  # fmt: skip
-        await self._system.insist(partial(self._reported, report))
+        lost = [
+            {"kind": "settlement", "reference": "tap-2", "terminal": "tap",
+             "at": "2026-11-02T07:00:00Z", "amount": "2.00"},
+            {"kind": "authorization", "reference": "tap-3", "terminal": "tap",
+             "at": "2026-11-02T07:30:00Z", "amount": "30.00"},
+        ]  # fmt: skip
+        for each in (report, *lost):
+            await self._system.insist(partial(self._reported, each))
         await self.begin("tap", 4, TAPPED, "09:00")
         await self.begin("more", 5, MORE, "09:00")
         await self.clock("09:01")
@@ -304,6 +327,38 @@ class Paying:
         await self._about_to("release", "reader_cancel")
         await self.asked(f"starts/{self.start['id']}/cancel")
         await self.clock("10:22")
+        await self._parked()
+
+    async def _parked(self) -> None:
+        """Of what is above the bound a person lets one go, and refuses the other."""
+        let, not_let = [payment["payment_id"] for payment in self.parked]
+        await self.asked(f"payments/{let}/release", reason="she called")
+        await self.clock("10:25")
+        await self.asked(f"payments/{not_let}/refuse", reason="a mistake")
+        await self.clock("10:28")
+
+    async def _suspense(self) -> None:
+        """Two payments at the vendor's are nobody's, and one session has none. A person keeps one,
+        and says whose the other is."""
+        (late,) = await self._system.rows(
+            "SELECT id FROM session WHERE transaction_id = %s", self.numbers["late"]
+        )
+        found = await self._system.rows(
+            "SELECT id, state FROM terminal_payment WHERE reference IN ('tap-2', 'tap-3')"
+            " ORDER BY reference"
+        )
+        assert [row["state"] for row in found] == ["suspense", "suspense"]
+        await self.asked(f"suspense/{found[0]['id']}/keep", reason="nobody asked")
+        await self.asked(f"suspense/{found[1]['id']}/match", reason="she was there",
+                         session_id=late["id"])  # fmt: skip
+        await self.clock("14:30")
+
+    async def _taken_over(self) -> None:
+        """What somebody gave back in the dashboard becomes a refund of its session."""
+        (line,) = await self._system.rows(
+            "SELECT id FROM processor_item WHERE category = 'refund' AND payment_refund_id IS NULL"
+        )
+        await self.asked(f"refunds/take-over/{line['id']}", reason="slow", kind="goodwill")
 
     async def noon(self) -> None:
         """Members with their tokens: charged again, owing, declined, prepaid."""
@@ -319,18 +374,24 @@ class Paying:
         for who, number, kwh in (("again", 1, 40), ("owes", 2, 40), ("prepaid", 4, 10)):
             await self.end(who, number, "13:00", kwh)
         await self.clock("13:10")
+        await self.clock("13:20")
+        await self.begin("late", 4, TAPPED, "13:20")
+        await self.clock("13:50")
+        await self.end("late", 4, "13:50", 10)
         await self.clock("14:00")
         await self.end("more", 5, "14:00", 100)
         await self.clock("14:10")
+        await self._suspense()
 
     async def afternoon(self) -> None:
         """Money goes back: one person asks, another approves. A bank asks for money."""
-        desk, page = [
+        desk, page, more = [
             (await self._system.rows(
                 "SELECT s.id, p.external_charge_id AS charge FROM session s JOIN payment p"
                 " ON p.session_id = s.id WHERE s.transaction_id = %s", self.numbers[who],
-            ))[0] for who in ("desk", "page")
+            ))[0] for who in ("desk", "page", "more")
         ]  # fmt: skip
+        await self._system.sandbox.stripe("refunds", charge=more["charge"], amount=100)
         await self._about_to("refund")
         refund = await self.asked("refunds", session_id=desk["id"], amount_minor=110,
                                   reason="slow", kind="goodwill")  # fmt: skip
@@ -344,6 +405,7 @@ class Paying:
         await self._about_to("file", "evidence")
         await self.asked(f"disputes/{dispute['id']}/submit")
         await self.clock("12:30", 3)
+        await self._taken_over()
         await self._system.sandbox.sim(f"dispute/{dispute['id']}/close", outcome="won")
 
     async def days_after(self) -> None:
@@ -386,7 +448,7 @@ async def assert_paid(system: System, found: Outside) -> None:
     assert report["webhooks"]["sent"] == report["webhooks"]["acknowledged"]
     await _assert_processor(system)
     await _assert_books(system)
-    assert found.settled == {"tap-1": ["3.30"]}, "told once what to take"
+    assert found.settled == {"tap-1": ["3.30"], "tap-3": ["3.30"]}, "told once what to take"
     await _assert_mail(system, found)
 
 
@@ -396,7 +458,7 @@ async def _assert_processor(system: System) -> None:
     totals = (await stripe.state())["totals"]["usd"]
     assert totals == {
         "captured_minor": MONEY["captured"] + MONEY["topups"],
-        "refunded_minor": 110,
+        "refunded_minor": BACK,
         "disputed_minor": 0,
         "fees_minor": FEES,
         "paid_out_minor": MONEY["paid_out"],

@@ -54,6 +54,7 @@ class _Mail(Section, frozen=True):
 class _TakeOver(Section, frozen=True):
     reason: str
     kind: str = "correction"
+    parts: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class _Refund(Section, frozen=True):

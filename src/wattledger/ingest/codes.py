@@ -174,11 +174,13 @@ CODES: dict[str, Code] = {
         "See why in the detail; try it again, or pay the driver otherwise and say so."),
     "refund.foreign": Code(
         "A refund was made at the processor, past us: it stands in suspense.", _L,
-        "Take it over as a refund of its session, or find out who made it. Of a wallet's top-up it"
-        " leaves the wallet."),
+        "Take it over as a refund of its session, or find out who made it. Where its payment pays"
+        " several sessions, say how much is of which. Of a wallet's top-up it leaves the wallet."),
     "wallet.owed": Code(
-        "The processor took more back of a top-up than its wallet still has: the account owes it.",
-        _L, "Ask the account for the amount in the detail, or let it be."),
+        "The processor took more back of a top-up than its wallet still had: sessions that it had"
+        " paid are owed, or waived.", _L,
+        "Look at the debts: they are tried again by their days, and the next top-up pays them"
+        " first. Write off what nobody is to be asked for."),
     "dispute.opened": Code(
         "A driver's bank disputes a payment, and the processor withdraws it.", _L,
         "Look at its session; send the evidence before it is due, or let it be."),
@@ -288,17 +290,20 @@ CODES: dict[str, Code] = {
         "Check the processor's account and key; the amount is a debt, or waived."),
     "terminal.suspense": Code(
         "A payment at a terminal fits no session, or more than one.", _L,
-        "Match it to its session, give it back, or keep it in suspense."),
+        "Match it to its session, give it back, or keep it: it stays in the books for whoever"
+        " paid."),
     "terminal.differs": Code(
         "A terminal's vendor said two amounts of one payment, or named one that has paid another"
         " session; the first counts.", _L,
         "Ask the vendor; correct the session, or settle the difference with them."),
     "terminal.unsettled": Code(
         "A payment at a terminal was not settled: nobody has paid its session.", _L,
-        "Have it settled at the terminal's provider, or decide what becomes of the session."),
+        "Have it settled at the terminal's provider, or make the session a debt or waive it, among"
+        " those without their payment."),
     "terminal.reversed": Code(
         "A payment at a terminal was reversed after it had been settled, or its session billed.",
-        _L, "Settle it with the vendor; refund or adjust the session if it is right."),
+        _L, "Make it a debt or waive it, among the sessions without their payment; or refund the"
+        " session if that is what it was."),
     "payment.parked": Code(
         "A payment is above a safety bound: nothing is sent until somebody decides.", _L,
         "Release it if it is right; else refuse it."),

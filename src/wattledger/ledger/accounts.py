@@ -22,6 +22,8 @@ class Code(StrEnum):
     """Withdrawn by the processor for a dispute that is not decided yet."""
     PAYABLE_WALLET = "payable.wallet"
     """Prepaid by accounts, and not used up yet."""
+    PAYABLE_UNAPPLIED = "payable.unapplied"
+    """Taken at terminals for sessions that nobody knows, and kept: whoever paid may still ask."""
     CLEARING_STRIPE = "clearing.stripe"
     """The processor's balance, as its balance transactions say."""
     RESERVED_STRIPE = "reserved.stripe"

@@ -130,6 +130,41 @@ def paid_outside(
     return entry(entity_id, "paid_outside", part_id, on, currency, [moved])
 
 
+def unpaid(
+    entity_id: str,
+    part_id: str,
+    on: date,
+    currency: str,
+    route: Route,
+    amount_minor: int,
+    *,
+    wallet: bool,
+) -> Entry | None:
+    """The reverse of what paid a part: Dr receivable / Cr payable.wallet, or the vendor's. It was
+    taken back, and is owed by the driver again."""
+    paid_by = Code.PAYABLE_WALLET if wallet else Code.RECEIVABLE_EXTERNAL
+    owed = receivable(route)
+    moved = None if owed is paid_by else posting(owed, paid_by, amount_minor)
+    return entry(entity_id, "unpaid", part_id, on, currency, [moved])
+
+
+def kept(
+    entity_id: str, payment_id: str, on: date, currency: str, amount_minor: int
+) -> Entry | None:
+    """Dr receivable.external / Cr payable.unapplied: a terminal's vendor has taken it for no
+    session that we know, and owes it to us; we owe it to whoever paid."""
+    moved = posting(Code.RECEIVABLE_EXTERNAL, Code.PAYABLE_UNAPPLIED, amount_minor)
+    return entry(entity_id, "kept", payment_id, on, currency, [moved])
+
+
+def unkept(
+    entity_id: str, payment_id: str, on: date, currency: str, amount_minor: int
+) -> Entry | None:
+    """The reverse of ``kept``: its session was found, or it went back to whoever paid."""
+    moved = posting(Code.PAYABLE_UNAPPLIED, Code.RECEIVABLE_EXTERNAL, amount_minor)
+    return entry(entity_id, "unkept", payment_id, on, currency, [moved])
+
+
 def refund_due(
     entity_id: str, part_id: str, on: date, currency: str, route: Route, amount_minor: int
 ) -> Entry | None:
@@ -213,23 +248,23 @@ def processor_item(
     fee_minor: int,
     *,
     known: bool,
-    owed: bool = True,
+    beyond_minor: int = 0,
 ) -> Entry | None:
     """Dr clearing / Cr receivable for a charge, Dr payable / Cr clearing for a refund, Dr
     receivable.dispute / Cr clearing for what a dispute withdraws, Dr fees / Cr clearing, Dr in
     transit / Cr clearing for a payout; signs turn it round.
 
-    ``known``: a payment, or a refund, of ours stands behind it. A refund that is not ``owed`` by a
-    bill gives back a payment that has no session: it is taken out of what that was booked as.
+    ``known``: a payment, or a refund, of ours stands behind it. What no bill owes of a refund
+    (``beyond_minor`` of the amount) was taken for nothing: it is taken out of what that was booked
+    as.
     """
     counterpart = _COUNTERPART.get(category, Code.SUSPENSE)
     if counterpart in _DRIVERS and not known:
         counterpart = Code.SUSPENSE
-    if counterpart is Code.PAYABLE_DRIVER and not owed:
-        counterpart = Code.RECEIVABLE_DRIVER
-    moved = posting(Code.CLEARING_STRIPE, counterpart, amount_minor)
+    moved = posting(Code.CLEARING_STRIPE, counterpart, amount_minor - beyond_minor)
+    beyond = posting(Code.CLEARING_STRIPE, Code.RECEIVABLE_DRIVER, beyond_minor)
     fee = posting(Code.EXPENSE_PROCESSING, Code.CLEARING_STRIPE, fee_minor)
-    return entry(entity_id, "processor_item", item_id, on, currency, [moved, fee])
+    return entry(entity_id, "processor_item", item_id, on, currency, [moved, beyond, fee])
 
 
 def payout_paid(
@@ -287,8 +322,16 @@ def topup_taken_back(
 
 
 def refund_taken_over(
-    entity_id: str, item_id: str, on: date, currency: str, amount_minor: int
+    entity_id: str,
+    item_id: str,
+    on: date,
+    currency: str,
+    amount_minor: int,
+    beyond_minor: int = 0,
 ) -> Entry | None:
-    """Dr payable / Cr suspense: what was given back at the processor was due by a refund."""
-    moved = posting(Code.PAYABLE_DRIVER, Code.SUSPENSE, amount_minor)
-    return entry(entity_id, "refund_taken_over", item_id, on, currency, [moved])
+    """Dr payable / Cr suspense: what was given back at the processor was due by refunds. What of it
+    no bill had asked for (``beyond_minor``) is taken out of what that was booked as: Dr receivable.
+    """
+    owed = posting(Code.PAYABLE_DRIVER, Code.SUSPENSE, amount_minor)
+    beyond = posting(Code.RECEIVABLE_DRIVER, Code.SUSPENSE, beyond_minor)
+    return entry(entity_id, "refund_taken_over", item_id, on, currency, [owed, beyond])

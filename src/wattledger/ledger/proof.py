@@ -50,12 +50,15 @@ _OWED = (
     "(VALUES ('debt', 'receivable.debt'), ('waived', 'expense.waived'),"
     " ('refund_due', 'payable.driver'), ('wallet', 'payable.wallet')) o (state, account)"
 )
-_CAUSES = "('debt', 'waiver', 'refund_due', 'debt_paid', 'written_off', 'wallet')"
+_CAUSES = "('debt', 'waiver', 'refund_due', 'debt_paid', 'written_off', 'wallet', 'unpaid')"
+# What was taken back of a part is named after it, and after what took it back.
+_PART = "split_part({}.cause_id, '#', 1)"
 # What books a part, and the states in which it may have been booked so.
 _OF_PARTS = (
-    "(VALUES ('debt', '{debt,captured,waived}'::text[]), ('waiver', '{waived}'),"
-    " ('refund_due', '{refund_due}'), ('debt_paid', '{captured}'), ('written_off', '{waived}'),"
-    " ('wallet', '{wallet}'), ('paid_outside', '{external}')) o (cause, states)"
+    "(VALUES ('debt', '{debt,captured,waived,wallet}'::text[]), ('waiver', '{waived}'),"
+    " ('refund_due', '{refund_due}'), ('debt_paid', '{captured,wallet}'),"
+    " ('written_off', '{waived}'), ('wallet', '{wallet}'), ('paid_outside', '{external}'),"
+    " ('unpaid', '{wallet,external}')) o (cause, states)"
 )
 _MOVED = "COALESCE(sum(l.debit_minor - l.credit_minor), 0)"
 # name, what is wrong (a row each: subject, message)
@@ -162,6 +165,8 @@ _CHECKS = (
         "     ON d.id = i.source AND d.status IN ('lost', 'prevented') WHERE i.id = cause_id)"
         "   WHEN 'refund_taken_over' THEN NOT EXISTS"
         "     (SELECT FROM processor_item i WHERE i.id = cause_id AND i.category = 'refund')"
+        "   WHEN 'kept' THEN NOT EXISTS (SELECT FROM terminal_payment t WHERE t.id = cause_id)"
+        "   WHEN 'unkept' THEN NOT EXISTS (SELECT FROM terminal_payment t WHERE t.id = cause_id)"
         "   WHEN 'topup_taken_back' THEN NOT EXISTS"
         "     (SELECT FROM wallet_move w WHERE w.kind = 'paid_out' AND w.cause_id = entry.cause_id)"
         "   WHEN 'refund_otherwise' THEN NOT EXISTS"
@@ -200,7 +205,7 @@ _CHECKS = (
         f" k.amount_minor || ' and booked with ' || {_MOVED} || ' on ' || o.account AS message"
         f" FROM collection k CROSS JOIN {_OWED}"
         f" LEFT JOIN journal_line l ON l.cause IN {_CAUSES}"
-        " AND l.account = o.account AND l.cause_id = k.charge_id || '/' || k.part"
+        f" AND l.account = o.account AND {_PART.format('l')} = k.charge_id || '/' || k.part"
         f" GROUP BY k.charge_id, k.part, o.state, o.account HAVING {_MOVED}"
         " <> CASE WHEN k.state = o.state THEN k.amount_minor ELSE 0 END",
     ),
@@ -208,18 +213,30 @@ _CHECKS = (
         "part.entry",
         "SELECT e.id::text AS subject, 'books a ' || e.cause || ' of ' || e.cause_id"
         f" || ', which is no such part' AS message FROM entry e JOIN {_OF_PARTS} USING (cause)"
-        " LEFT JOIN collection k ON k.charge_id || '/' || k.part = e.cause_id"
+        f" LEFT JOIN collection k ON k.charge_id || '/' || k.part = {_PART.format('e')}"
         " AND k.state = ANY(o.states) WHERE k.charge_id IS NULL",
     ),
     (
         "debt.part",
-        # Every part that is owed has its debt (those of credits close theirs), and they agree.
+        # Every part that is owed has its debt (those of credits close theirs), and they agree. What
+        # a wallet has paid of it may be less by now.
         "SELECT k.charge_id || '/' || k.part AS subject, 'is ' || k.state || ', its debt '"
         " || COALESCE(d.state, 'of nobody') AS message FROM collection k"
         " LEFT JOIN debt d USING (charge_id, part) WHERE k.amount_minor > 0"
         " AND (k.state = 'debt' OR d.charge_id IS NOT NULL)"
+        " AND NOT (k.state = 'wallet' AND d.state = 'paid' AND d.amount_minor >= k.amount_minor)"
         " AND (d.amount_minor IS DISTINCT FROM k.amount_minor OR k.state <> CASE d.state"
         "   WHEN 'paid' THEN 'captured' WHEN 'written_off' THEN 'waived' ELSE 'debt' END)",
+    ),
+    (
+        "terminal.kept",
+        # What a vendor has taken for nobody's session stands as owed to whoever paid, and no more.
+        "SELECT t.id AS subject, 'is ' || t.state || ' with ' || COALESCE(t.settled_minor, 0)"
+        " || ', and unapplied with ' || COALESCE(sum(l.credit_minor - l.debit_minor), 0) AS message"
+        " FROM terminal_payment t LEFT JOIN journal_line l ON l.cause IN ('kept', 'unkept')"
+        "   AND l.cause_id = t.id AND l.account = 'payable.unapplied' GROUP BY t.id"
+        " HAVING COALESCE(sum(l.credit_minor - l.debit_minor), 0)"
+        "   <> CASE t.state WHEN 'kept' THEN COALESCE(t.settled_minor, 0) ELSE 0 END",
     ),
     (
         "wallet.balance",

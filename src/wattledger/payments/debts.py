@@ -63,6 +63,7 @@ async def get(conn: Conn, debt_id: str) -> Debt | None:
         " AND part = %s) FOR KEY SHARE",
         (charge_id, part),
     )
+    # As ``take_turns``, of whoever owes it.
     await conn.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended("
         "entity_id || '/' || COALESCE('a/' || account_id, 't/' || lower(token)), 7))"
@@ -86,6 +87,26 @@ async def open_of(conn: Conn, debt: Debt) -> list[Debt]:
         " AND CASE WHEN %s::text IS NULL THEN account_id IS NULL AND session_id = %s"
         f" ELSE account_id = %s END {_ORDER} FOR UPDATE",
         (debt.entity_id, debt.currency, debt.account_id, debt.session_id, debt.account_id),
+    )
+    return [Debt(**row) for row in await cursor.fetchall()]
+
+
+async def take_turns(conn: Conn, entity_id: str, account_id: str) -> None:
+    """Nobody else asks for debts of this account until the transaction ends."""
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (f"{entity_id}/a/{account_id}",)
+    )
+
+
+async def of_wallet(conn: Conn, entity_id: str, account_id: str, currency: str) -> list[Debt]:
+    """What an account owes for sessions that its wallet pays and is not being collected, oldest
+    first, locked."""
+    cursor = await conn.execute(
+        f"SELECT {', '.join(f'd.{name}' for name in Debt.__struct_fields__)} FROM debt d"
+        " JOIN session s ON s.id = d.session_id WHERE d.state = 'open' AND s.route = 'wallet'"
+        " AND (d.entity_id, d.account_id, d.currency) = (%s, %s, %s)"
+        " ORDER BY d.opened_at, d.charge_id, d.part FOR UPDATE OF d",
+        (entity_id, account_id, currency),
     )
     return [Debt(**row) for row in await cursor.fetchall()]
 

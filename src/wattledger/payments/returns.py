@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, Literal
 
 from wattledger.errors import BadInput, Conflict
+from wattledger.payments.foreign_store import Share
 from wattledger.payments.store import Part
 from wattledger.rating import Concession
 
@@ -16,6 +18,8 @@ _ON_PAPER = ("invoiced", "external", "roaming")
 # Of what is left to be paid: what nobody paid stays so, then what was paid; a debt is lessened
 # before anything is given back.
 _ORDER = ("waived", "refund_due", "wallet", "debt")
+# Of more shares than this only the whole is told by its amount.
+_SHARES_MAX = 10
 
 
 def concession_of(scope: dict[str, Any], of_kind: str) -> Concession:
@@ -71,3 +75,49 @@ def after_refund(total_minor: int, back: Sequence[Part], standing: Sequence[Part
             found.append(Part(source.state, amount, source.payment_id))
     # A session with less behind it than it costs: nobody is asked for more by a refund.
     return [*found, Part("waived", total_minor)] if total_minor else found
+
+
+def divided(shares: Sequence[Share], amount_minor: int) -> list[Share] | None:
+    """Which shares of a payment an amount is, where that is certain: a part of the only one there
+    is, all of them, or those that alone come to it, each as a whole. None: a person has to say."""
+    if len(shares) == 1 and 0 < amount_minor <= shares[0].amount_minor:
+        return [Share(shares[0].session_id, amount_minor)]
+    if sum(share.amount_minor for share in shares) == amount_minor:
+        return list(shares)
+    if len(shares) > _SHARES_MAX:
+        return None
+    ways = [
+        list(some)
+        for size in range(1, len(shares))
+        for some in combinations(shares, size)
+        if sum(share.amount_minor for share in some) == amount_minor
+    ]
+    return ways[0] if len(ways) == 1 else None
+
+
+def as_said(
+    shares: Sequence[Share], amount_minor: int, said: dict[str, int], path: str
+) -> list[Share]:
+    """The shares that a person says an amount is of, by session (``""``: beyond what is paid by
+    it). Raises BadInput where it is not all of the amount, or more than one has."""
+    most = {share.session_id or "": share.amount_minor for share in shares}
+    for session_id, minor in said.items():
+        if not 0 < minor <= most.get(session_id, 0):
+            raise BadInput(
+                f"{path}.{session_id}", minor,
+                f"from 1 to {most[session_id]} in minor units, what it is paid by this payment"
+                if session_id in most else f"a session that is paid by this payment: {_list(most)}",
+            )  # fmt: skip
+    if sum(said.values()) != amount_minor:
+        raise BadInput(path, sum(said.values()), f"{amount_minor} in minor units in all")
+    return [Share(session_id or None, minor) for session_id, minor in sorted(said.items())]
+
+
+def listed(shares: Sequence[Share]) -> str:
+    """``ses_a (320), ses_b (440)``, in minor units."""
+    return _list({share.session_id or "": share.amount_minor for share in shares})
+
+
+def _list(most: dict[str, int]) -> str:
+    named = [f"{name or 'what it took too much'} ({minor})" for name, minor in most.items()]
+    return ", ".join(named) or "none is"

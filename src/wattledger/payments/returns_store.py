@@ -160,18 +160,18 @@ async def set_payment_refund(conn: Conn, row_id: str, **values: object) -> None:
 
 async def by_external(
     conn: Conn, processor_id: str, external_id: str | None, ours: str | None
-) -> PaymentRefund | None:
-    """Ours behind a refund of the processor: by its name for it, or by the name that we gave it
-    (``ours``). A refund of another account's payment is none of ours."""
+) -> list[PaymentRefund]:
+    """Ours behind a refund of the processor, locked: by its name for it, or by the name that we
+    gave it (``ours``). Several where one was divided among sessions. A refund of another account's
+    payment is none of ours."""
     cursor = await conn.execute(
         f"SELECT {', '.join(f'r.{name}' for name in PaymentRefund.__struct_fields__)}"
         " FROM payment_refund r JOIN payment p ON p.id = r.payment_id"
         " WHERE p.processor_id = %s AND (r.external_refund_id = %s OR (r.id = %s"
-        "   AND COALESCE(r.external_refund_id, %s) = %s)) FOR UPDATE OF r",
+        "   AND COALESCE(r.external_refund_id, %s) = %s)) ORDER BY r.id FOR UPDATE OF r",
         (processor_id, external_id, ours, external_id, external_id),
     )
-    row = await cursor.fetchone()
-    return PaymentRefund(**row) if row else None
+    return [PaymentRefund(**row) for row in await cursor.fetchall()]
 
 
 async def of_payment(conn: Conn, payment_id: str) -> list[PaymentRefund]:
@@ -275,6 +275,17 @@ async def open_dispute(conn: Conn, payment_id: str) -> Dispute | None:
     return Dispute(**row) if row else None
 
 
+async def over_since(conn: Conn, payment_id: str, since: datetime) -> Dispute | None:
+    """The last dispute of a payment that moved money and was decided after that."""
+    cursor = await conn.execute(
+        f"SELECT {_DISPUTE} FROM dispute WHERE payment_id = %s AND closed_at > %s AND NOT inquiry"
+        " ORDER BY closed_at DESC, id LIMIT 1",
+        (payment_id, since),
+    )
+    row = await cursor.fetchone()
+    return Dispute(**row) if row else None
+
+
 async def open_dispute_of(conn: Conn, session_id: str) -> Dispute | None:
     """The same of any payment of a session."""
     cursor = await conn.execute(
@@ -305,37 +316,6 @@ async def lost_minor(conn: Conn, payment_id: str) -> int:
     )
     row = await cursor.fetchone()
     return int(row["minor"]) if row else 0
-
-
-async def foreign_refund(conn: Conn, item_id: str) -> dict[str, Any] | None:
-    """A refund that was made at the processor, and did not fail: its line, and the payment and
-    session it is of."""
-    cursor = await conn.execute(
-        "SELECT i.id, i.source, i.amount_minor, i.currency, i.payment_id, p.session_id"
-        " FROM processor_item i JOIN payment p ON p.id = i.payment_id"
-        " WHERE i.id = %s AND i.category = 'refund' AND i.payment_refund_id IS NULL"
-        " AND p.session_id IS NOT NULL AND NOT EXISTS (SELECT FROM processor_item f"
-        "   WHERE f.source = i.source AND f.category = 'refund_failure')",
-        (item_id,),
-    )
-    return await cursor.fetchone()
-
-
-async def taken_back(conn: Conn, item_id: str) -> dict[str, Any] | None:
-    """What was given back of a wallet's top-up at the processor, past us, or by a dispute that is
-    lost, and did not come back: its line, and the payment."""
-    cursor = await conn.execute(
-        "SELECT i.id, i.source, i.category, -i.amount_minor AS amount_minor, i.currency,"
-        " i.payment_id FROM processor_item i JOIN payment p ON p.id = i.payment_id"
-        " WHERE i.id = %s AND p.leg = 'topup' AND p.account_id IS NOT NULL"
-        " AND i.payment_refund_id IS NULL AND i.amount_minor < 0 AND i.currency = p.currency"
-        " AND (i.category = 'refund' OR (i.category = 'dispute' AND EXISTS (SELECT FROM dispute d"
-        "   WHERE d.id = i.source AND d.status IN ('lost', 'prevented'))))"
-        " AND NOT EXISTS (SELECT FROM processor_item f WHERE f.source = i.source"
-        "   AND f.category IN ('refund_failure', 'dispute_reversal'))",
-        (item_id,),
-    )
-    return await cursor.fetchone()
 
 
 async def payment_of(

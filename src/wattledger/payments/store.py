@@ -292,7 +292,8 @@ async def set_parts(
 async def parts(conn: Conn, charge_id: str) -> list[Part]:
     """What a document is collected by, in order."""
     cursor = await conn.execute(
-        "SELECT state, amount_minor, payment_id FROM collection WHERE charge_id = %s ORDER BY part",
+        "SELECT state, amount_minor, payment_id FROM collection WHERE charge_id = %s"
+        " AND amount_minor <> 0 ORDER BY part",
         (charge_id,),
     )
     return [Part(**row) for row in await cursor.fetchall()]

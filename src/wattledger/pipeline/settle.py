@@ -6,6 +6,7 @@ it is read, and one without a payment of ours goes to suspense, where it is a br
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from wattledger.ingest import anomalies, inbox
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
 from wattledger.ledger.entries import Entry
-from wattledger.payments import returns_store
+from wattledger.payments import foreign_store, returns_store
 from wattledger.payments.model import Processor
 from wattledger.payments.returns_store import PaymentRefund
 from wattledger.pipeline import tell
@@ -153,6 +154,9 @@ async def read_done(
     entity = snapshot.entity(processor.entity) if processor else None
     if processor is None or entity is None:
         raise LookupError(f"no [[processor]] {effect.subject!r} to book its items for")
+    refunds = {item["source"] for item in response["items"] if item["category"] in _REFUNDS}
+    for source in sorted(filter(None, refunds)):  # nobody takes one over while its failure is read
+        await foreign_store.take_turns(tx.conn, source)
     for item in sorted(response["items"], key=lambda i: (i["created_at"], i["id"])):
         await _book_item(tx, snapshot, processor, entity, item)
     for payout in response["payouts"]:
@@ -188,9 +192,9 @@ async def _book_item(
         (item["charge"], processor.id),
     )
     payment = await cursor.fetchone()
-    refund = None
+    refunds: list[PaymentRefund] = []
     if item["category"] in _REFUNDS:
-        refund = await returns_store.by_external(
+        refunds = await returns_store.by_external(
             tx.conn, processor.id, item["source"], item.get("payment_refund_id")
         )
     await tx.conn.execute(
@@ -202,23 +206,32 @@ async def _book_item(
             item["id"], processor.id, entity.id, item["category"], item["currency"],
             item["amount_minor"], item["fee_minor"], item["net_minor"], item["charge"],
             payment["id"] if payment else None, item["created_at"], item["available_at"], tx.now,
-            item["source"], refund.id if refund else None,
+            item["source"], refunds[0].id if refunds else None,
         ),
     )  # fmt: skip
     on = _day(datetime.fromisoformat(item["created_at"]), entity)
     of_refund = item["category"] in _REFUNDS
     entry = entries.processor_item(
         entity.id, item["id"], on, item["currency"], item["category"], item["amount_minor"],
-        item["fee_minor"], known=(refund if of_refund else payment) is not None,
-        owed=refund is None or refund.cause in ("adjustment", "refund"),
+        item["fee_minor"], known=bool(refunds if of_refund else payment),
+        beyond_minor=_beyond(item["amount_minor"], refunds),
     )  # fmt: skip
     await ledger.book(tx.conn, entry, tx.now)
     if of_refund:
         payment_id = payment["id"] if payment else None
-        await _refund_read(tx, snapshot, item, payment_id, refund, entry)
+        await _refund_read(tx, snapshot, item, payment_id, refunds, entry)
     elif item["category"] in disputes.WITHDRAWALS:
         await disputes.item_read(tx, snapshot, processor.id, item)
     await inbox.handled(tx.conn, received.id, tx.now)
+
+
+def _beyond(amount_minor: int, refunds: Sequence[PaymentRefund]) -> int:
+    """What of a line no bill had asked for: all of it, or of one that was divided its own part."""
+    beyond = [refund for refund in refunds if refund.cause not in ("adjustment", "refund")]
+    if len(beyond) == len(refunds):
+        return amount_minor if refunds else 0
+    whole = sum(refund.amount_minor for refund in beyond)
+    return whole if amount_minor > 0 else -whole
 
 
 async def _refund_read(
@@ -226,30 +239,35 @@ async def _refund_read(
     snapshot: Snapshot,
     item: dict[str, Any],
     payment_id: str | None,
-    refund: PaymentRefund | None,
+    refunds: Sequence[PaymentRefund],
     entry: Entry | None,
 ) -> None:
     """The processor gave something back, or took it back because the card's bank sent it back. What
-    is not ours was made in its dashboard: in suspense, a break, and shown, until it comes back."""
+    is not ours was made in its dashboard: in suspense, a break, and shown, with the sessions that
+    it may be of, until it comes back."""
     back = item["category"] == "refund_failure"
     subject = payment_id or item["id"]
-    if refund is None and back and await anomalies.settle(
+    if not refunds and back and await anomalies.settle(
         tx.conn, "refund.foreign", subject, "It failed: the card's bank sent it back.", tx.now,
         refund=item["source"],
     ):  # fmt: skip
         return
-    if refund is None:
+    if not refunds:
+        shares = await foreign_store.shares(tx.conn, payment_id) if payment_id else []
         await anomalies.record(
             tx.conn, at=tx.now, code="refund.foreign", subject=subject,
             detail={"item_id": item["id"], "refund": item["source"],
-                    "amount_minor": item["amount_minor"], "currency": item["currency"]},
+                    "amount_minor": item["amount_minor"], "currency": item["currency"],
+                    "sessions": [share.session_id for share in shares]},
             cause=item["id"],
         )  # fmt: skip
         return
     kind = "refund.returned" if back else "refund.paid"
-    await tell.money_back(tx, snapshot, kind, refund, entry, which=f":{item['id']}")
-    if back and refund.state in ("sending", "sent", "done"):
-        await money_back.failed(tx, snapshot, refund, "refund_failure")
+    for refund in refunds:
+        journal = entry if refund is refunds[0] else None  # of one that was divided: told once
+        await tell.money_back(tx, snapshot, kind, refund, journal, which=f":{item['id']}")
+        if back and refund.state in ("sending", "sent", "done"):
+            await money_back.failed(tx, snapshot, refund, "refund_failure")
 
 
 async def _payout(

@@ -35,7 +35,7 @@ _REFUNDS = """
 _PARTS = """
     SELECT c.state, c.amount_minor, c.payment_id
       FROM collection c JOIN charge g ON g.id = c.charge_id
-     WHERE g.session_id = %s ORDER BY g.revision, c.part
+     WHERE g.session_id = %s AND c.amount_minor <> 0 ORDER BY g.revision, c.part
 """
 _TERMINAL = """
     SELECT reference, brand, last4, settled_at FROM terminal_payment

@@ -73,6 +73,11 @@ _GONE = (
     " FROM gone"
 )
 _BY_GONE = " GROUP BY id, code, entity_id, currency, gone_why, session_id"
+# What a terminal's vendor took for a session ``s`` and gave back: that is none of theirs any more.
+_GONE_BACK = (
+    "EXISTS (SELECT FROM terminal_payment t WHERE t.session_id = s.id"
+    " AND t.reversed_at IS NOT NULL)"
+)
 # The documents that messages to the books told of: one, or those of an adjustment.
 _MESSAGES = (
     "SELECT e.id, e.subject AS target, e.state, d.number, d.told->>'charge_id' AS charge_id,"
@@ -141,7 +146,9 @@ _SIDES = {
         "   AND b.at >= read.at)"
     ),
     ("refunds", "ours"): (
-        f"{_READ} SELECT r.id, r.id AS key, {_GAVE} AS amount, r.entity_id, r.currency,"
+        # One at the processor may be of several sessions: together they are it.
+        f"{_READ} SELECT r.id, COALESCE(r.external_refund_id, r.id) AS key, {_GAVE} AS amount,"
+        " r.entity_id, r.currency,"
         " 'Refund of payment ' || r.payment_id AS what FROM payment_refund r"
         " JOIN payment p ON p.id = r.payment_id JOIN read USING (processor_id)"
         " WHERE r.entity_id = %(entity)s AND r.settled_at < read.at AND (r.state = 'done'"
@@ -149,16 +156,18 @@ _SIDES = {
     ),
     ("refunds", "theirs"): (
         # One that was made at the processor may have become ours since.
-        f"{_READ} SELECT i.id, COALESCE(r.id, i.id) AS key, -i.amount_minor AS amount,"
+        f"{_READ} SELECT i.id, COALESCE(r.external_refund_id, r.id, i.id) AS key,"
+        " -i.amount_minor AS amount,"
         " i.entity_id, i.currency, 'Item ' || i.id || ' (' || i.category || ')' AS what"
-        " FROM processor_item i LEFT JOIN payment_refund r ON r.id = i.payment_refund_id"
-        "   OR r.external_refund_id = i.source LEFT JOIN read USING (processor_id)"
+        " FROM processor_item i LEFT JOIN LATERAL (SELECT * FROM payment_refund r"
+        "   WHERE r.id = i.payment_refund_id OR r.external_refund_id = i.source"
+        "   ORDER BY r.id LIMIT 1) r ON true LEFT JOIN read USING (processor_id)"
         " WHERE i.entity_id = %(entity)s AND i.category IN ('refund', 'refund_failure')"
-        " AND (r.id IS NULL OR r.settled_at < read.at)"
-        # One that nobody here asked for, and that failed: it moved nothing in the end.
-        " AND (r.id IS NOT NULL OR NOT EXISTS (SELECT FROM processor_item f"
-        "   WHERE f.source = i.source AND f.processor_id = i.processor_id"
-        "   AND f.category IN ('refund', 'refund_failure') AND f.amount_minor = -i.amount_minor))"
+        " AND (r.settled_at < read.at OR (r.id IS NULL"
+        # Past us, and it failed: out and back in.
+        "   AND (i.source IS NULL OR 0 <> (SELECT sum(f.amount_minor) FROM processor_item f"
+        "     WHERE f.source = i.source AND f.processor_id = i.processor_id"
+        "     AND f.category IN ('refund', 'refund_failure')))))"
     ),
     ("disputes", "ours"): (
         f"{_READ} SELECT d.id, d.id AS key, CASE d.status WHEN 'won' THEN 0 ELSE d.amount_minor"
@@ -188,23 +197,38 @@ _SIDES = {
     ("holds", "ours"): f"{_GONE}{_BY_GONE}",
     ("holds", "theirs"): f"{_GONE} WHERE settled{_BY_GONE}",
     ("external", "ours"): (
-        # Who named no tax is compared without it. A CDR is compared whoever it is settled with.
-        "SELECT c.id, c.session_id AS key, CASE WHEN x.without_tax THEN c.net_minor"
-        " ELSE c.total_minor END AS amount, c.entity_id, c.currency,"
-        " 'Session ' || c.session_id AS what FROM charge c JOIN session s ON s.id = c.session_id"
-        " LEFT JOIN external_payment x ON x.session_id = s.id"
-        " WHERE c.entity_id = %(entity)s AND (s.route = 'external' OR x.session_id IS NOT NULL"
-        "   OR EXISTS (SELECT FROM collection k"
-        "     WHERE k.charge_id = c.id AND k.state = 'external'))"
+        # Who named no tax is compared without it. A CDR is compared whoever it is settled with. At
+        # a terminal what its vendor pays: the rest of it went back, and is owed or waived.
+        "SELECT c.id, c.session_id AS key, CASE WHEN s.route = 'terminal' THEN k.minor"
+        "   WHEN x.without_tax THEN c.net_minor ELSE c.total_minor END AS amount, c.entity_id,"
+        " c.currency, 'Session ' || c.session_id AS what FROM charge c"
+        " JOIN session s ON s.id = c.session_id LEFT JOIN external_payment x ON x.session_id = s.id"
+        " CROSS JOIN LATERAL (SELECT COALESCE(sum(amount_minor), 0)::bigint AS minor"
+        "   FROM collection WHERE charge_id = c.id AND state = 'external') k"
+        " WHERE c.entity_id = %(entity)s AND CASE WHEN s.route = 'terminal' THEN k.minor <> 0"
+        f"   AND NOT ({_GONE_BACK} AND (SELECT sum(e.amount_minor) FROM collection e"
+        "     JOIN charge g ON g.id = e.charge_id WHERE g.session_id = s.id"
+        "     AND e.state = 'external') = 0)"
+        "   ELSE s.route = 'external' OR x.session_id IS NOT NULL OR k.minor <> 0 END"
         # What was given up again, and nobody has taken anything for, is no difference.
         " AND (x.session_id IS NOT NULL OR (SELECT sum(t.total_minor) FROM charge t"
         "   WHERE t.session_id = c.session_id) <> 0)"
+        # What was kept of suspense is booked, and taken.
+        " UNION ALL SELECT t.id, t.id, sum(l.debit_minor - l.credit_minor)::bigint, t.entity_id,"
+        " t.currency, 'Kept payment ' || t.reference FROM terminal_payment t"
+        " JOIN journal_line l ON l.cause IN ('kept', 'unkept') AND l.cause_id = t.id"
+        "   AND l.account = 'receivable.external' WHERE t.entity_id = %(entity)s GROUP BY t.id"
+        " HAVING sum(l.debit_minor - l.credit_minor) <> 0"
     ),
     ("external", "theirs"): (
         "SELECT x.reference AS id, x.session_id AS key, x.amount_minor AS amount, x.entity_id,"
         " x.currency, 'Payment ' || x.reference AS what FROM external_payment x"
         " JOIN session s ON s.id = x.session_id"
         " WHERE x.entity_id = %(entity)s AND s.state NOT IN ('open', 'ended')"
+        f" AND NOT {_GONE_BACK}"
+        " UNION ALL SELECT t.id, t.id, t.settled_minor, t.entity_id, t.currency,"
+        " 'Kept payment ' || t.reference FROM terminal_payment t"
+        " WHERE t.entity_id = %(entity)s AND t.state = 'kept' AND t.settled_minor > 0"
     ),
     # Every charge for every receiver its entity had when it was issued, or was told all the same.
     ("books", "ours"): (

@@ -21,7 +21,7 @@ _CHARGES = "SELECT * FROM charge WHERE session_id = %s ORDER BY revision"
 _FACTS = "SELECT * FROM session_fact WHERE session_id = %s ORDER BY at, id"
 _PARTS = """
     SELECT k.* FROM collection k JOIN charge g ON g.id = k.charge_id
-     WHERE g.session_id = %s ORDER BY g.revision, k.part
+     WHERE g.session_id = %s AND k.amount_minor <> 0 ORDER BY g.revision, k.part
 """
 # Of several the hold; the others stand among the session's payments.
 _PAYMENT = """

@@ -38,6 +38,9 @@ DEBT_WHY = {
     "hold_gone": "the hold was gone",
     "unpaid": "nobody paid",
     "nobody_paid": "nobody paid at the terminal",
+    "reversed": "what was paid at the terminal went back",
+    "wallet_empty": "the prepaid wallet was empty",
+    "topup_back": "the prepaid money went back",
 }
 SUSPENSE_WHY = {
     "tie": "more than one session fits",

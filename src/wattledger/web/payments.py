@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
+from wattledger.money import parse_minor
 from wattledger.payments import blocks
 from wattledger.pipeline.deciding import money_desk, money_view
 from wattledger.pipeline.deciding.money_desk import Asked
@@ -66,7 +67,7 @@ async def decide(site: Site, request: Request) -> Response:
             subject=form.get("subject", "")[:200], actor=f"page:{forms.person(form)}",
             reason=form.get("reason", ""), note=form.get("note", ""),
             session_id=form.get("session_id", "").strip() or None,
-            kind=form.get("kind", "correction"),
+            kind=form.get("kind", "correction"), parts=_parts(form),
         )  # fmt: skip
         await money_desk.do(site.world, name, asked)
     except (BadInput, Conflict, Forbidden, NotFound) as error:
@@ -75,6 +76,17 @@ async def decide(site: Site, request: Request) -> Response:
         site.wake()
         answer = RedirectResponse(await back(site, form), 303)
     return forms.remember(request, answer, by)
+
+
+def _parts(form: dict[str, str]) -> dict[str, int]:
+    """How much of an amount is of which session, where somebody has divided it."""
+    found = {}
+    for name, text in form.items():
+        kind, _, session_id = name.partition(":")
+        if kind == "part" and text.strip():
+            plain = text.strip().replace(",", ".")
+            found[session_id] = parse_minor(plain, form.get("currency", ""), "$.parts")
+    return found
 
 
 def _known(name: str) -> None:
@@ -125,7 +137,8 @@ async def _again(site: Site, request: Request, form: dict[str, str], error: Exce
 
 def _problem(error: Exception) -> str:
     if isinstance(error, BadInput):
-        names = {"$.reason": "The reason", "$.by": "Your name", "$.session_id": "The session"}
+        names = {"$.reason": "The reason", "$.by": "Your name", "$.session_id": "The session",
+                 "$.parts": "The division"}  # fmt: skip
         got = "nothing" if error.got in (None, "") else f"“{error.got}”"
         return f"{names.get(error.path, error.path)}: this was {got}, expected {error.expected}."
     return f"{error}."

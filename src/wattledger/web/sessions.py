@@ -68,7 +68,7 @@ _CONDITIONS = {
     "lapsing": "EXISTS (SELECT FROM payment p WHERE p.session_id = s.id AND p.state = 'held'"
     " AND p.capture_before < %(hold_before)s)",
     "money": "EXISTS (SELECT FROM charge g JOIN collection col ON col.charge_id = g.id"
-    " WHERE g.session_id = s.id AND col.state = %(money)s"
+    " WHERE g.session_id = s.id AND col.amount_minor <> 0 AND col.state = %(money)s"
     " GROUP BY g.session_id HAVING sum(col.amount_minor) <> 0)",
 }
 

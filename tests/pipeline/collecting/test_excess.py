@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
+from returns_desk import READ, item
 from till_rig import Till, terms, till
 
 import handmade as hand
@@ -25,6 +27,8 @@ from wattledger.pipeline.deciding.money_desk import Asked
 from wattledger.pipeline.handlers import Settled
 from wattledger.pipeline.reconcile import reconcile
 from wattledger.pipeline.returning import money_back
+from wattledger.pipeline.returning.taken_over import take_over
+from wattledger.pipeline.settle import read_done
 
 __all__ = ["till"]
 
@@ -262,3 +266,31 @@ async def test_a_second_look_that_says_the_same_counts(till: Till) -> None:
     till.add(state="open", payment={"increments": 1, "authorized_minor": 5_000})
     await _seen(till, "holds:1:5000:4000:7", status="requires_capture", held_minor=4_000)
     assert (await _held(till), await _looks(till)) == (4_000, [])
+
+
+async def test_what_was_too_much_and_is_given_back_in_the_dashboard_is_no_refund_of_the_session(
+    till: Till,
+) -> None:
+    """Of 25.00 the session costs 4.40; 20.60 are given back there. The bill stands."""
+    till.add(payment=CHARGED)
+    await _taken(till)
+    await till.collect()
+    effect = msgspec.structs.replace(READ, due_at=till.world.now)
+    items = [item("txn_1", "charge", 2_500, charge="ch_1", source="ch_1"),
+             item("txn_2", "refund", -2_060, charge="ch_1", source="re_9")]  # fmt: skip
+    snapshot = await till.world.snapshot(till.world.now)
+    async with till.world.work.transaction("settle") as tx:
+        await read_done(tx, snapshot, effect, {"items": items, "payouts": [], "next": None})
+    assert await till.balance("suspense.processor") == 2_060
+    with pytest.raises(Conflict, match=r"given back at the processor \(txn_2\): take that over"):
+        await _give_back(till)
+    (made,) = await take_over(till.world, "txn_2", "correction", "too much", actor="page:bea")
+    assert (made.amount_minor, made.session_id) == (2_060, None)
+    assert await _back(till) == [("pay_1", 2_060, "suspense", "done")]
+    assert await till.parts() == [("captured", 440, "hold")]
+    assert await till.balance("suspense.processor") == 0
+    assert await till.balance("receivable.driver") == 0
+    assert await till.rows("SELECT code FROM anomaly WHERE resolved_at IS NULL") == []
+    assert await till.unproved() == []
+    with pytest.raises(Conflict, match="no more than it pays for"):
+        await _give_back(till)

@@ -15,7 +15,7 @@ from wattledger.entitlements.model import Account, Entity
 from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.payments import wallets as store
 from wattledger.pipeline.collecting import wallets
-from wattledger.pipeline.returning import refunds
+from wattledger.pipeline.returning.taken_over import take_over
 from wattledger.pipeline.settle import read_done
 from wattledger.pipeline.world import World
 
@@ -151,7 +151,8 @@ async def _filled(till: Till, drawn: int = 0) -> str:
 
 
 async def _take_over(till: Till, line: str) -> Any:
-    return await refunds.take_over(till.world, line, "correction", "asked for", actor="key:desk")
+    (found,) = await take_over(till.world, line, "correction", "asked for", actor="key:desk")
+    return found
 
 
 async def test_a_top_up_given_back_at_the_processor_leaves_the_wallet(agreed: Till) -> None:
@@ -170,21 +171,6 @@ async def test_a_top_up_given_back_at_the_processor_leaves_the_wallet(agreed: Ti
     assert await agreed.rows("SELECT code FROM anomaly WHERE resolved_at IS NULL") == []
     with pytest.raises(Conflict, match="taken over already"):
         await _take_over(agreed, "txn_2")
-    assert await agreed.unproved() == []
-
-
-async def test_what_a_wallet_has_used_up_of_it_is_owed_by_its_account(agreed: Till) -> None:
-    """20.00 went back, and 4.40 of them were drawn: 15.60 are left."""
-    charge = await _filled(agreed, 440)
-    await _read(agreed, item("txn_2", "refund", -2_000, charge=charge, source="re_9"))
-    await _take_over(agreed, "txn_2")
-    assert await _balance(agreed.world) == 0
-    assert await agreed.balance("payable.wallet") == 0
-    assert await agreed.balance("suspense.processor") == 440
-    assert await agreed.rows(
-        "SELECT detail->>'account_id', (detail->>'amount_minor')::int FROM anomaly"
-        " WHERE code = 'wallet.owed'"
-    ) == [("ann", 440)]
     assert await agreed.unproved() == []
 
 

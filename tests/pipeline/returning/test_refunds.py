@@ -25,6 +25,7 @@ from wattledger.payments import blocks
 from wattledger.pipeline.collecting import bounds
 from wattledger.pipeline.reconcile import reconcile
 from wattledger.pipeline.returning import money_back, refunds
+from wattledger.pipeline.returning.taken_over import take_over
 from wattledger.pipeline.world import World
 from wattledger.rating import LineKind
 from wattledger.sessions import store as sessions
@@ -317,15 +318,15 @@ async def test_a_refund_made_at_the_processor_is_a_break_and_shown(desk: Returns
     await desk.identity()
     # A person takes it over: the session costs 2.00 less, and nothing more is sent.
     with pytest.raises(NotFound):
-        await refunds.take_over(desk.world, "txn_1", "goodwill", "slow", actor="page:Ann")
-    refund = await refunds.take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
+        await take_over(desk.world, "txn_1", "goodwill", "slow", actor="page:Ann")
+    (refund,) = await take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
     assert (refund.state, refund.amount_minor) == ("issued", 200)
     assert await desk.sent() == [(200, "refund", "done", None)]
     assert await desk.rows(TO_BE_SEEN) == []
     books = await desk.books()
     assert (books.get("suspense.processor", 0), books.get(OWED["back"], 0)) == (0, 0)
     with pytest.raises(Conflict, match="taken over already"):
-        await refunds.take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
+        await take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
     desk.clock.advance(desk.world.now + timedelta(minutes=1))
     await desk.was_read()
     await reconcile(desk.world)
@@ -516,7 +517,7 @@ async def test_a_refund_taken_over_lessens_no_debt_beside(desk: ReturnsDesk) -> 
     await desk.charge_read()
     await desk.late(12_000)
     await desk.read(item("txn_3", "refund", -100, source="re_9", charge="ch_1"))
-    await refunds.take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
+    await take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
     assert (await desk.parts())[-2:] == [(5, "refund_due", 340), (5, "debt", 88)]
     books = await desk.books()
     assert (books[OWED["debt"]], books.get(OWED["back"], 0)) == (88, 0)
@@ -531,7 +532,7 @@ async def test_a_refund_that_failed_at_the_processor_is_not_taken_over(desk: Ret
     await desk.read(item("txn_3", "refund", -200, source="re_9", charge="ch_1"))
     await desk.read(item("txn_4", "refund_failure", 200, source="re_9", charge="ch_1"))
     with pytest.raises(NotFound):
-        await refunds.take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
+        await take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
 
 
 async def test_of_a_dispute_lost_in_part_only_the_rest_is_given_back(desk: ReturnsDesk) -> None:

@@ -42,6 +42,7 @@ class TerminalPayment(msgspec.Struct, frozen=True):
     why: str | None = None
     candidates: list[str] = []
     transaction_ref: str | None = None
+    reversed_at: datetime | None = None
 
     @property
     def external_reference(self) -> str:
@@ -94,6 +95,17 @@ async def find(conn: Conn, provider: str, entity_id: str, reference: str) -> Ter
 async def of_session(conn: Conn, session_id: str) -> TerminalPayment | None:
     """The one that is for a session, locked."""
     return await _one(conn, "session_id = %s FOR UPDATE", (session_id,))
+
+
+async def is_gone(conn: Conn, payment: TerminalPayment) -> bool:
+    """Whether its session is billed with money that went back, or never came."""
+    if payment.reversed_at is not None:
+        return True
+    cursor = await conn.execute(
+        "SELECT FROM anomaly WHERE code = 'terminal.unsettled' AND subject = %s LIMIT 1",
+        (payment.session_id,),
+    )
+    return payment.settled_minor is None and await cursor.fetchone() is not None
 
 
 async def _one(conn: Conn, where: str, values: tuple[Any, ...]) -> TerminalPayment | None:

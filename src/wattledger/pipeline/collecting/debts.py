@@ -1,5 +1,6 @@
 """Debts: opened with the part that nobody paid, tried again by the contract's days, closed by
-money, by a person, or by a credit. Whoever owes may be kept from charging until nothing is owed.
+money, a card's or a wallet's that is filled, by a person, or by a credit. Whoever owes may be kept
+from charging until nothing is owed.
 
 One charge collects all that a driver owes a legal entity in one currency: what is below the
 processor's minimum waits until it is enough.
@@ -22,7 +23,7 @@ from wattledger.ingest import anomalies
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
 from wattledger.money import format_minor
-from wattledger.payments import blocks, plan
+from wattledger.payments import blocks, plan, wallets
 from wattledger.payments import debts as store
 from wattledger.payments import store as payments
 from wattledger.payments.debts import Debt
@@ -211,6 +212,36 @@ async def paid(
         await store.part_moves(tx.conn, debt, "captured", tx.now, payment.id)
         await store.close(tx.conn, debt, "paid", tx.now)
         await _over(tx, debt, "It was paid.")
+
+
+async def of_wallet(tx: Transaction, entity_id: str, account_id: str, currency: str) -> list[Debt]:
+    """What an account owes for sessions that its wallet pays, locked, oldest first. It is asked for
+    before the wallet's turn is taken, as by whoever books a session."""
+    await store.take_turns(tx.conn, entity_id, account_id)
+    return await store.of_wallet(tx.conn, entity_id, account_id, currency)
+
+
+async def drawn(tx: Transaction, owed: list[Debt]) -> None:
+    """A wallet was filled, and pays ``owed`` as far as it has enough for one: Dr payable.wallet /
+    Cr receivable.debt, by way of the receivable."""
+    for debt in owed:
+        assert debt.account_id is not None, "a wallet is an account's"
+        whose = {"entity_id": debt.entity_id, "account_id": debt.account_id,
+                 "currency": debt.currency}  # fmt: skip
+        if await wallets.balance(tx.conn, **whose, lock=True) < debt.amount_minor:
+            continue
+        row = await _session(tx, debt)
+        of = (debt.entity_id, debt.id, _day(row, tx.now), debt.currency, row.contract.route,
+              debt.amount_minor)  # fmt: skip
+        await ledger.book(tx.conn, entries.debt_paid(*of), tx.now)
+        await ledger.book(tx.conn, entries.wallet_drawn(*of), tx.now)
+        await wallets.move(
+            tx.conn, "draw", -debt.amount_minor, cause_id=debt.id, at=tx.now,
+            detail={"session_id": debt.session_id}, **whose,
+        )  # fmt: skip
+        await store.part_moves(tx.conn, debt, "wallet", tx.now)
+        await store.close(tx.conn, debt, "paid", tx.now)
+        await _over(tx, debt, "The wallet paid it.")
 
 
 async def refused(tx: Transaction, payment: Payment, code: str) -> None:

@@ -1,5 +1,5 @@
 """Prepaid balances: filled by a card, or by money that somebody else has taken. Sessions draw them
-when they are booked (pipeline.parts)."""
+when they are booked (pipeline.parts); what an account owes for such sessions is paid first."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from wattledger.ingest import anomalies
 from wattledger.ledger import entries
 from wattledger.ledger import store as ledger
 from wattledger.money import format_minor
-from wattledger.payments import returns_store
+from wattledger.payments import plan, returns_store
 from wattledger.payments import store as payments
+from wattledger.payments import unpaid as unpaid_store
 from wattledger.payments import wallets as store
 from wattledger.payments.model import Processor
 from wattledger.payments.returns_store import PaymentRefund
 from wattledger.payments.store import Payment
 from wattledger.payments.stripe.amounts import least_minor, step_minor
-from wattledger.pipeline.collecting import sending
+from wattledger.pipeline.collecting import debts, sending
+from wattledger.pipeline.collecting.unpaid import reopen
 from wattledger.pipeline.deciding import money_acts
 from wattledger.pipeline.world import World
+from wattledger.sessions import store as sessions
+from wattledger.sessions.store import SessionRow
 
 _AMOUNT_MAX = 10**12
 _REFERENCE_MAX, _REASON_MAX = 400, 1_000
@@ -137,12 +141,14 @@ async def record(
 async def take_over(
     tx: Transaction, snapshot: Snapshot, item: dict[str, Any], reason: str, *, actor: str
 ) -> PaymentRefund:
-    """What went back of a top-up at the processor (``returns_store.taken_back``) leaves the wallet,
-    as far as that goes; the rest was used up, and is shown as owed by the account. Raises Conflict
-    where it was taken over."""
+    """What went back of a top-up at the processor (``foreign_store.taken_back``) leaves the wallet.
+    What of it is used up had paid for sessions, the last ones first: they are open again, and owed
+    or waived as their contracts say. Raises Conflict where it was taken over."""
+    whose = await _whose(tx, item["payment_id"])
+    used_up = await _used_up(tx, item["amount_minor"], *whose.values())
     payment = await payments.get(tx.conn, item["payment_id"])
     entity = snapshot.entity(payment.entity_id)
-    if entity is None or payment.account_id is None:
+    if entity is None:
         raise Conflict(f"no [[entity]] {payment.entity_id!r} to book {item['id']} for")
     lost = item["category"] == "dispute"
     row = PaymentRefund(
@@ -155,24 +161,22 @@ async def take_over(
     )  # fmt: skip
     if not await returns_store.add_payment_refund(tx.conn, row):
         raise Conflict(f"{item['id']} was taken over already: {row.id}")
-    whose = {"entity_id": payment.entity_id, "account_id": payment.account_id,
-             "currency": payment.currency}  # fmt: skip
     left = await store.balance(tx.conn, *whose.values(), lock=True)
-    drawn = min(left, row.amount_minor)
-    if drawn > 0:
-        await store.move(
-            tx.conn, "paid_out", -drawn, cause_id=item["id"], at=tx.now,
-            detail={"payment_id": payment.id}, **whose,
-        )  # fmt: skip
-        entry = entries.topup_taken_back(
-            entity.id, item["id"], _today(tx, entity), row.currency, drawn, disputed=lost
-        )
-        await ledger.book(tx.conn, entry, tx.now)
-    if drawn < row.amount_minor:
+    opened = await _reopen(tx, whose, used_up, row.amount_minor - left, item["id"])
+    await store.move(
+        tx.conn, "paid_out", -row.amount_minor, cause_id=item["id"], at=tx.now,
+        detail={"payment_id": payment.id}, **whose,
+    )  # fmt: skip
+    entry = entries.topup_taken_back(
+        entity.id, item["id"], _today(tx, entity), row.currency, row.amount_minor, disputed=lost
+    )
+    await ledger.book(tx.conn, entry, tx.now)
+    if opened:
         await anomalies.record(
             tx.conn, at=tx.now, code="wallet.owed", subject=payment.id,
             detail={"account_id": payment.account_id, "item_id": item["id"],
-                    "amount_minor": row.amount_minor - drawn, "currency": row.currency},
+                    "amount_minor": row.amount_minor - left, "currency": row.currency,
+                    "sessions": opened},
             cause=item["id"],
         )  # fmt: skip
     await anomalies.settle(
@@ -180,10 +184,64 @@ async def take_over(
     )
     await money_acts.record(
         tx, actor=actor, act="refund.take_over", subject=row.id, reason=reason,
-        detail={"item_id": item["id"], "payment_id": payment.id, "drawn_minor": drawn,
-                "amount_minor": row.amount_minor},
+        detail={"item_id": item["id"], "payment_id": payment.id, "amount_minor": row.amount_minor,
+                "opened": opened},
     )  # fmt: skip
     return row
+
+
+async def _whose(tx: Transaction, payment_id: str) -> dict[str, str]:
+    """The wallet that a top-up has filled."""
+    cursor = await tx.conn.execute(
+        "SELECT entity_id, account_id, currency FROM payment WHERE id = %s", (payment_id,)
+    )
+    row = await cursor.fetchone()
+    assert row is not None, "a line of it was found"
+    return row
+
+
+async def _used_up(
+    tx: Transaction, amount_minor: int, entity_id: str, account_id: str, currency: str
+) -> dict[str, SessionRow]:
+    """The sessions, locked, that have used up what of an amount a wallet has not any more, as far
+    as can be seen before its turn is taken: who books a session has that first."""
+    owed = amount_minor - await store.balance(tx.conn, entity_id, account_id, currency)
+    wanted: set[str] = set()
+    for part in await unpaid_store.by_wallet(tx.conn, entity_id, account_id, currency):
+        if owed <= 0:
+            break
+        wanted.add(part.session_id)
+        owed -= part.amount_minor
+    rows = {}
+    for session_id in sorted(wanted):
+        row = await sessions.get(tx.conn, session_id, lock=True)
+        assert row is not None, "sessions are never removed"
+        rows[session_id] = row
+    return rows
+
+
+async def _reopen(
+    tx: Transaction,
+    whose: dict[str, str],
+    rows: dict[str, SessionRow],
+    owed_minor: int,
+    item_id: str,
+) -> list[str]:
+    """What a wallet that has had its turn has paid by what is not there: the last sessions are open
+    again; their ids. Raises Conflict where the wallet was drawn meanwhile."""
+    opened: list[str] = []
+    for part in await unpaid_store.by_wallet(tx.conn, **whose):
+        amount = min(owed_minor, part.amount_minor)
+        if amount <= 0:
+            break
+        row = rows.get(part.session_id)
+        if row is None:
+            raise Conflict(f"session {part.session_id} has drawn the wallet just now: ask again")
+        rest = plan.owed(amount, row.contract, "topup_back")
+        await reopen(tx, row, part, amount, rest, item_id)
+        owed_minor -= amount
+        opened.append(part.session_id)
+    return opened
 
 
 async def filled(tx: Transaction, snapshot: Snapshot, payment: Payment, taken_minor: int) -> None:
@@ -205,6 +263,7 @@ async def _fill(
     *,
     by_card: bool,
 ) -> bool:
+    owed = await debts.of_wallet(tx, entity.id, account_id, entity.currency)
     moved = await store.move(
         tx.conn, "topup", amount_minor, entity_id=entity.id, account_id=account_id,
         currency=entity.currency, cause_id=cause_id, at=tx.now,
@@ -215,6 +274,7 @@ async def _fill(
             by_card=by_card,
         )  # fmt: skip
         await ledger.book(tx.conn, entry, tx.now)
+        await debts.drawn(tx, owed)
     return moved
 
 

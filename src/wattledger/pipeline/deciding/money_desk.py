@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DeadlockDetected, UniqueViolation
 
 from wattledger.db.effects import Conn
 from wattledger.errors import BadInput, Conflict, NotFound
@@ -18,7 +18,7 @@ from wattledger.pipeline.billing import receipts_step
 from wattledger.pipeline.collecting import announced, debts, excess, parked
 from wattledger.pipeline.deciding import money_acts
 from wattledger.pipeline.deciding.money_acts import Done
-from wattledger.pipeline.returning import disputes, money_back, refunds, unblock
+from wattledger.pipeline.returning import disputes, money_back, refunds, taken_over, unblock
 from wattledger.pipeline.terminals import terminal_acts
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
@@ -26,12 +26,14 @@ from wattledger.sessions import store as sessions
 REASON_MAX = 1_000
 NOTE_MAX = 10_000
 _ID_MAX = 200
+_TURNS_MAX = 5
 
 
 class Asked(msgspec.Struct, frozen=True):
     """What somebody wants done. ``session_id`` is for what a payment is matched with, ``note`` for
-    what goes before the evidence of a dispute, ``kind`` for a refund that is taken over, ``to`` for
-    the address of a receipt. Under the same ``key`` an actor does it once."""
+    what goes before the evidence of a dispute, ``kind`` and ``parts`` (how much of it is of which
+    session) for a refund that is taken over, ``to`` for the address of a receipt. Under the same
+    ``key`` an actor does it once."""
 
     subject: str
     actor: str
@@ -39,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True):
     session_id: str | None = None
     note: str = ""
     kind: str = "correction"
+    parts: dict[str, int] = {}
     to: str | None = None
     key: str | None = None
 
@@ -66,6 +69,18 @@ async def _kind(_: Conn, a: Asked, done: Done) -> dict[str, Any]:
 async def _refund(conn: Conn, _: Asked, done: Done) -> dict[str, Any]:
     found = await returns_store.refund(conn, done.subject)
     return _plain(found or await returns_store.payment_refund(conn, done.subject))
+
+
+async def _taken(conn: Conn, a: Asked, done: Done) -> dict[str, Any]:
+    names = done.detail.get("taken") or [done.subject]
+    return _of_all([
+        await _refund(conn, a, msgspec.structs.replace(done, subject=name)) for name in names
+    ])  # fmt: skip
+
+
+def _of_all(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first; of one that was divided with all that it became."""
+    return {**found[0], "taken": found} if len(found) > 1 else found[0]
 
 
 async def _terminal(conn: Conn, _: Asked, done: Done) -> dict[str, Any]:
@@ -146,17 +161,29 @@ async def _times(world: World, actor: str, stem: str) -> int:
     return int(row["times"]) if row else 0
 
 
+async def _insist(world: World, act: Act, asked: Asked) -> dict[str, Any]:
+    """Of two steps that wait for each other the database ends one, and nothing of it is left: a
+    person's act is done again."""
+    for left in reversed(range(_TURNS_MAX)):
+        try:
+            return await act.do(world, asked)
+        except DeadlockDetected:
+            if not left:
+                raise
+    raise AssertionError("the last turn returns or raises")
+
+
 async def _once(world: World, name: str, act: Act, asked: Asked) -> dict[str, Any]:
     """The key is kept with the record of the act, in its own transaction: whatever happens to the
     answer, who asks again is told what was done, not that it was done already."""
     if asked.key is None or act.find is None:
-        return await act.do(world, asked)
+        return await _insist(world, act, asked)
     said = content_digest(msgspec.json.encode([name, asked]))
     if (found := await _before(world, act, asked, said)) is not None:
         return found
     try:
         with money_acts.under_key(asked.key, said):
-            return await act.do(world, asked)
+            return await _insist(world, act, asked)
     except (Conflict, NotFound, UniqueViolation):
         # Perhaps of the same request, which another process was at.
         if (found := await _before(world, act, asked, said)) is not None:
@@ -244,8 +271,10 @@ async def _refuse_refund(world: World, a: Asked) -> dict[str, Any]:
 
 
 async def _take_over(world: World, a: Asked) -> dict[str, Any]:
-    found = await refunds.take_over(world, a.subject, a.kind, a.reason, actor=a.actor)
-    return _plain(found)
+    found = await taken_over.take_over(
+        world, a.subject, a.kind, a.reason, actor=a.actor, parts=a.parts
+    )
+    return _of_all([_plain(each) for each in found])
 
 
 async def _again(world: World, a: Asked) -> dict[str, Any]:
@@ -289,7 +318,7 @@ ACTS: dict[str, Act] = {
     "unpaid.waive": Act(_unpaid_waive, "waived", _session),
     "refund.approve": Act(_approve, "approved", _refund, scope="refunds:approve", reason=False),
     "refund.refuse": Act(_refuse_refund, "refused", _refund, scope="refunds:approve"),
-    "refund.take_over": Act(_take_over, "taken over", _refund, scope="refunds:write"),
+    "refund.take_over": Act(_take_over, "taken over", _taken, scope="refunds:write"),
     "back.again": Act(_again, "sent again", _new_try, scope="refunds:write"),
     "back.otherwise": Act(_otherwise, "paid another way", scope="refunds:write"),
     "dispute.submit": Act(_submit, "evidence sent", reason=False),

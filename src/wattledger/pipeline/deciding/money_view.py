@@ -13,7 +13,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from wattledger.errors import BadInput, NotFound
-from wattledger.payments import returns_store
+from wattledger.payments import foreign_store, returns, returns_store
 from wattledger.pipeline.deciding import money_find
 
 Conn = AsyncConnection[dict[str, Any]]
@@ -72,8 +72,27 @@ _SUSPENSE = """
     SELECT t.id, t.entity_id, t.provider, t.terminal_id, t.reference, t.mode, t.charge_point_id,
            t.connector_id, t.currency, t.authorized_at, t.authorized_minor, t.settled_at,
            t.settled_minor, t.brand, t.last4, t.state, t.session_id, t.payment_id, t.matched_by,
-           t.why, t.candidates, t.received_at
+           t.why, t.candidates, t.received_at, t.reversed_at
       FROM terminal_payment t
+"""
+# Held for a payment that did not come; or billed with one that went back, or never came.
+_UNPAID = """
+    SELECT * FROM (
+    SELECT w.session_id, w.currency, w.total_minor, w.since, s.site_id, s.charge_point_id,
+           s.connector_id, s.token, s.started_at, false AS billed
+      FROM terminal_wait w JOIN session s ON s.id = w.session_id
+     WHERE COALESCE(w.entity_id = %(entity)s, true) AND w.decided IS NULL AND s.state = 'held'
+    UNION ALL
+    SELECT s.id, c.currency, k.amount_minor, COALESCE(t.reversed_at, t.authorized_at), s.site_id,
+           s.charge_point_id, s.connector_id, s.token, s.started_at, true
+      FROM terminal_payment t JOIN session s ON s.id = t.session_id
+      JOIN standing_charge c ON c.session_id = s.id
+      JOIN collection k ON k.charge_id = c.id AND k.state = 'external' AND k.amount_minor > 0
+     WHERE COALESCE(t.entity_id = %(entity)s, true)
+       AND (t.reversed_at IS NOT NULL OR (t.settled_minor IS NULL
+           AND EXISTS (SELECT FROM anomaly a WHERE a.subject = s.id
+                        AND a.code = 'terminal.unsettled')))
+    ) unpaid
 """
 _REFUNDS = """
     SELECT r.*, s.site_id,
@@ -97,16 +116,6 @@ _WARNINGS = f"""
     SELECT w.id, w.payment_id, w.session_id, w.entity_id, w.fraud_type, w.actionable, w.created_at,
            p.currency, p.captured_minor, CASE WHEN {_HELPS} THEN 'refund' END AS proposed
       FROM fraud_warning w LEFT JOIN payment p ON p.id = w.payment_id
-"""
-_UNPAID = """
-    SELECT w.session_id, w.currency, w.total_minor, w.since, s.site_id, s.charge_point_id,
-           s.connector_id, s.token, s.started_at
-      FROM terminal_wait w JOIN session s ON s.id = w.session_id
-"""
-_FOREIGN = """
-    SELECT i.id, i.source, -i.amount_minor AS amount_minor, i.currency, i.created_at,
-           i.payment_id, p.session_id, p.account_id
-      FROM processor_item i JOIN payment p ON p.id = i.payment_id
 """
 _BACK = """
     SELECT id, payment_id, refund_id, currency, amount_minor, cause, state, external_refund_id, why,
@@ -285,23 +294,21 @@ async def unsent(
 
 
 async def unpaid(conn: Conn, *, entity: str | None = None, limit: int = 100) -> list[Row]:
-    """Sessions to be paid at a terminal whose payment never came, the oldest first."""
-    conditions = ["w.decided IS NULL", "s.state = 'held'"]
-    conditions += ["w.entity_id = %(entity)s"] if entity else []
+    """Sessions to be paid at a terminal whose payment never came, or went back (``billed``), the
+    oldest first."""
     values = {"entity": entity, "limit": limit}
-    return await _rows(conn, _UNPAID, conditions, "w.since, w.session_id LIMIT %(limit)s", values)
+    return await _rows(conn, _UNPAID, [], "since, session_id LIMIT %(limit)s", values)
 
 
 async def foreign(conn: Conn, *, entity: str | None = None, limit: int = 100) -> list[Row]:
-    """Refunds that somebody made at the processor, past us, the oldest first."""
-    conditions = [
-        "i.category = 'refund'", "i.payment_refund_id IS NULL",
-        "(p.session_id IS NOT NULL OR p.leg = 'topup')",
-        "NOT EXISTS (SELECT FROM payment_refund b WHERE b.external_refund_id = i.source)",
+    """Refunds that somebody made at the processor, past us, the oldest first, each with the
+    ``shares`` of its payment; ``divides``: its amount does not say of which session it is."""
+    rows = await foreign_store.listed(conn, entity, limit)
+    return [
+        row | {"divides": len(row["shares"]) > 1
+               and returns.divided(row["shares"], row["amount_minor"]) is None}
+        for row in rows
     ]  # fmt: skip
-    conditions += ["i.entity_id = %(entity)s"] if entity else []
-    values = {"entity": entity, "limit": limit}
-    return await _rows(conn, _FOREIGN, conditions, "i.created_at, i.id LIMIT %(limit)s", values)
 
 
 async def wallet(conn: Conn, account_id: str) -> Row:
@@ -326,13 +333,13 @@ class Needs(msgspec.Struct, frozen=True):
     debts: list[Row]
     suspense: list[Row]
     unpaid: list[Row]
-    """Sessions that were to be paid at a terminal, and no payment came."""
+    """Sessions that were to be paid at a terminal, and no payment came, or it went back."""
     asked: list[Row]
     """Refunds that wait for a second person."""
     failed: list[Row]
     """Refunds that the processor could not send."""
     foreign: list[Row]
-    """Refunds that somebody made at the processor, past us."""
+    """Refunds that somebody made at the processor, past us, each with the sessions it may be of."""
     disputes: list[Row]
     warnings: list[Row]
 

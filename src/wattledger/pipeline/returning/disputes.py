@@ -194,7 +194,7 @@ async def item_read(
 async def tell_items(tx: Transaction, snapshot: Snapshot, row: Dispute) -> None:
     """Tell the books of each line of a dispute, and book the loss of each where it is lost: once,
     however often, and in whatever order line and decision come. What was withdrawn for one that was
-    prevented is gone as it is for one that was lost."""
+    prevented is gone as it is for one that was lost, and settles what was refused for it."""
     entity = snapshot.entity(row.entity_id)
     cursor = await tx.conn.execute(
         "SELECT id, amount_minor, currency, payment_id FROM processor_item WHERE source = %s"
@@ -213,6 +213,7 @@ async def tell_items(tx: Transaction, snapshot: Snapshot, row: Dispute) -> None:
         )
         if await ledger.book(tx.conn, lost, tx.now) is not None:
             await tell.disputed(tx, snapshot, "dispute.lost", row, lost, f":{item['id']}")
+            await money_back.line_came(tx, item["payment_id"], row.status)
 
 
 # --- what is said against it ---------------------------------------------------------------------

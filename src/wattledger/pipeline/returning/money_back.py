@@ -11,6 +11,8 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from wattledger.db import effects
 from wattledger.db.work import Transaction
 from wattledger.entitlements import Snapshot
@@ -22,7 +24,7 @@ from wattledger.ledger import store as ledger
 from wattledger.money import format_minor
 from wattledger.payments import returns_store as store
 from wattledger.payments import store as payments
-from wattledger.payments.returns_store import PaymentRefund, Refund
+from wattledger.payments.returns_store import PaymentRefund
 from wattledger.payments.store import Payment
 from wattledger.payments.stripe.amounts import step_minor
 from wattledger.pipeline import tell
@@ -36,6 +38,8 @@ STEP = "refunded"
 TO_DRIVER = frozenset({"lost", "prevented"})
 # What the processor refused for a dispute that we had not heard of.
 _DISPUTED = "charge_disputed"
+# What was refused because a dispute was prevented, and no line of it had withdrawn anything yet.
+_PREVENTED = "dispute_prevented"
 _ENDED = {"succeeded": "done", "failed": "failed", "canceled": "failed"}
 
 
@@ -109,28 +113,6 @@ async def _send(tx: Transaction, payment: Payment, row: PaymentRefund) -> None:
     )  # fmt: skip
 
 
-async def made_already(
-    tx: Transaction, row: SessionRow, refund: Refund, item: dict[str, Any]
-) -> None:
-    """What somebody gave back at the processor is the refund's: Dr payable / Cr suspense."""
-    payment = await payments.get(tx.conn, item["payment_id"])
-    made = PaymentRefund(
-        id=derive("prf", payment.id, item["id"]), payment_id=payment.id, refund_id=refund.id,
-        entity_id=payment.entity_id, currency=payment.currency, amount_minor=refund.amount_minor,
-        cause="refund", state="done", created_at=tx.now, session_id=row.id,
-        external_refund_id=item["source"], settled_at=tx.now,
-    )  # fmt: skip
-    await store.add_payment_refund(tx.conn, made)
-    entry = entries.refund_taken_over(
-        made.entity_id, item["id"], await _day(tx, payment), made.currency, made.amount_minor
-    )
-    await ledger.book(tx.conn, entry, tx.now)
-    await anomalies.settle(
-        tx.conn, "refund.foreign", payment.id, f"taken over by {refund.asked_by}", tx.now,
-        item_id=item["id"],
-    )  # fmt: skip
-
-
 async def dispute_over(tx: Transaction, payment_id: str, status: str) -> None:
     """What waited for a dispute, or was refused for one that we had not heard of, goes back now, or
     has gone back by it. One that was prevented gave the money to the driver before anybody disputed
@@ -154,6 +136,15 @@ async def dispute_over(tx: Transaction, payment_id: str, status: str) -> None:
             await _lost(tx, payment, row)
         else:
             await _show(tx, row, "refund.refused", {"why": why})
+
+
+async def line_came(tx: Transaction, payment_id: str, status: str) -> None:
+    """A line of a dispute that gave the money to the driver was booked, perhaps long after that was
+    known: what was refused for the dispute has gone back by it, where the line is of as much."""
+    payment = await payments.get(tx.conn, payment_id)
+    for row in await store.of_payment(tx.conn, payment_id):
+        if row.state == "refused" and row.why in (_DISPUTED, _PREVENTED):
+            await _refused_before(tx, payment, row, status)
 
 
 async def _refused_before(
@@ -223,14 +214,18 @@ async def refund_refused(settled: Settled) -> None:
         return
     await store.set_payment_refund(tx.conn, row.id, state="refused", why=why, settled_at=tx.now)
     await _show(tx, row, "refund.refused", dict(response))
+    over = await store.over_since(tx.conn, row.payment_id, settled.effect.due_at)
+    if why == _DISPUTED and over is not None:  # decided while the answer was on its way
+        refused = msgspec.structs.replace(row, state="refused", why=why)
+        payment = await payments.get(tx.conn, row.payment_id)
+        await _refused_before(tx, payment, refused, over.status)
 
 
 async def refund_seen(settled: Settled, found: dict[str, Any]) -> None:
     """A refund of the processor as it is now. One that is not ours is found by its item."""
     processor_id = settled.effect.request["processor_id"]
     ours = found.get("metadata", {}).get("payment_refund_id")
-    row = await store.by_external(settled.tx.conn, processor_id, found["id"], ours)
-    if row is not None:
+    for row in await store.by_external(settled.tx.conn, processor_id, found["id"], ours):
         await _became(settled.tx, settled.snapshot, row.id, found)
 
 

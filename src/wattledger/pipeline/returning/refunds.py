@@ -25,9 +25,8 @@ from wattledger.payments.store import Part
 from wattledger.pipeline import tell
 from wattledger.pipeline.billing import receipts_step, reissue
 from wattledger.pipeline.billing.reissue import Document
-from wattledger.pipeline.collecting import wallets
 from wattledger.pipeline.deciding import money_acts
-from wattledger.pipeline.returning.money_back import again, made_already, paid_otherwise, send_due
+from wattledger.pipeline.returning.money_back import again, paid_otherwise, send_due
 from wattledger.pipeline.world import World
 from wattledger.rating import Charge, decode, one_more
 from wattledger.sessions import store as sessions
@@ -42,13 +41,12 @@ __all__ = [
     "paid_otherwise",
     "refuse",
     "send_due",
-    "take_over",
 ]
 KINDS = ("correction", "goodwill")
 _REASON_MAX = 1_000
 
 
-class _Given(msgspec.Struct, frozen=True):
+class Given(msgspec.Struct, frozen=True):
     """What a refund comes to as things stand: the charge before it, and after it (none: nothing is
     left of it)."""
 
@@ -75,7 +73,7 @@ async def ask(
     ``key`` it is the same refund. Raises NotFound, BadInput, and Conflict: nothing is charged, its
     money is on its way, it is disputed, or the key is another's.
     """
-    _check(kind, reason)
+    check(kind, reason)
     now = world.now
     snapshot = await world.snapshot(now)
     async with world.work.transaction("act", now=now) as tx:
@@ -84,7 +82,7 @@ async def ask(
         known = await store.refund(tx.conn, refund_id)
         if known is not None:
             return _same(known, scope, kind, reason)
-        given = await _given(tx, row, scope, kind)
+        given = await comes_to(tx, row, scope, kind)
         above = await _is_above(tx, snapshot, row, given.amount_minor)
         refund = Refund(
             id=refund_id, session_id=row.id, entity_id=row.contract.entity_id,
@@ -100,7 +98,7 @@ async def ask(
                     "amount_minor": given.amount_minor, "currency": refund.currency,
                     "needs_approval": above},
         )  # fmt: skip
-        return refund if above else await _issue(tx, snapshot, row, refund, given)
+        return refund if above else await issue(tx, snapshot, row, refund, given)
 
 
 async def known(world: World, session_id: str, key: str) -> Refund | None:
@@ -118,7 +116,7 @@ async def would_give(
     snapshot = await world.snapshot(now)
     async with world.work.transaction("act", now=now) as tx:
         row = await _session(tx, session_id)
-        amount_minor = (await _given(tx, row, scope, kind)).amount_minor
+        amount_minor = (await comes_to(tx, row, scope, kind)).amount_minor
         above = await _is_above(tx, snapshot, row, amount_minor)
     return amount_minor, row.contract.currency, above
 
@@ -142,7 +140,7 @@ async def approve(world: World, refund_id: str, *, actor: str, reason: str = "")
                 f"{refund.asked_by} asked for {refund_id}: a second person has to approve it, or"
                 " the policy self_approval to allow otherwise"
             )
-        given = await _given(tx, row, refund.scope, refund.kind)
+        given = await comes_to(tx, row, refund.scope, refund.kind)
         if given.amount_minor != refund.amount_minor:
             now_is = format_minor(given.amount_minor, refund.currency)
             raise Conflict(
@@ -159,7 +157,7 @@ async def approve(world: World, refund_id: str, *, actor: str, reason: str = "")
         decided = msgspec.structs.replace(
             refund, state="approved", decided_by=actor, decided_at=tx.now
         )
-        return await _issue(tx, snapshot, row, decided, given)
+        return await issue(tx, snapshot, row, decided, given)
 
 
 async def refuse(world: World, refund_id: str, *, actor: str, reason: str) -> Refund:
@@ -177,45 +175,8 @@ async def refuse(world: World, refund_id: str, *, actor: str, reason: str) -> Re
         return msgspec.structs.replace(refund, **values)
 
 
-async def take_over(
-    world: World, item_id: str, kind: str, reason: str, *, actor: str
-) -> Refund | PaymentRefund:
-    """A refund that somebody made at the processor becomes one of its session: the documents say
-    it, nothing is sent, and what stood in suspense is what was due back. That of a wallet's top-up
-    leaves the wallet. Raises NotFound, BadInput, and Conflict where it is no such refund, or was
-    taken over."""
-    _check(kind, reason)
-    now = world.now
-    snapshot = await world.snapshot(now)
-    async with world.work.transaction("act", now=now) as tx:
-        topup = await store.taken_back(tx.conn, item_id)
-        if topup is not None:
-            return await wallets.take_over(tx, snapshot, topup, reason.strip(), actor=actor)
-        item = await store.foreign_refund(tx.conn, item_id)
-        if item is None:
-            raise NotFound(f"there is no refund {item_id} of a payment in suspense")
-        row = await _session(tx, item["session_id"])
-        scope = {"amount_minor": -item["amount_minor"]}
-        given = await _given(tx, row, scope, kind)
-        if item["currency"] != row.contract.currency:
-            raise Conflict(f"{item_id} is in {item['currency']}, its session is not")
-        refund = Refund(
-            id=derive("rfd", row.id, item_id), session_id=row.id,
-            entity_id=row.contract.entity_id, currency=row.contract.currency, kind=kind,
-            scope=scope, amount_minor=given.amount_minor, reason=reason.strip(), state="approved",
-            asked_by=actor, asked_at=tx.now, decided_by=actor, decided_at=tx.now,
-        )  # fmt: skip
-        if await store.refund(tx.conn, refund.id) is not None:
-            raise Conflict(f"{item_id} was taken over already: {refund.id}")
-        await store.add_refund(tx.conn, refund)
-        await money_acts.record(
-            tx, actor=actor, act="refund.take_over", subject=refund.id, reason=reason,
-            detail={"item_id": item_id, "session_id": row.id, "amount_minor": given.amount_minor},
-        )  # fmt: skip
-        return await _issue(tx, snapshot, row, refund, given, item)
-
-
-def _check(kind: str, reason: str) -> None:
+def check(kind: str, reason: str) -> None:
+    """Raises BadInput where it can't stand on a document so."""
     if kind not in KINDS:
         raise BadInput("$.kind", kind, "correction or goodwill")
     _check_reason(reason)
@@ -271,8 +232,8 @@ async def _is_above(
     return before_minor + amount_minor > most_minor
 
 
-async def _given(tx: Transaction, row: SessionRow, scope: dict[str, Any], kind: str) -> _Given:
-    """What it would come to now; raises where it can't be."""
+async def comes_to(tx: Transaction, row: SessionRow, scope: dict[str, Any], kind: str) -> Given:
+    """What it would come to now. Raises BadInput, and Conflict where it can't be."""
     concession = returns.concession_of(scope, kind)
     documents = await reissue.documents(tx, row)
     standing = reissue.standing_of(documents)
@@ -303,25 +264,25 @@ async def _given(tx: Transaction, row: SessionRow, scope: dict[str, Any], kind: 
             f"at most {most} in minor units: what of the session was paid or is owed",
         )  # fmt: skip
     left = after if after.total_minor else None
-    return _Given(documents, before, left, amount)
+    return Given(documents, before, left, amount)
 
 
-async def _issue(
+async def issue(
     tx: Transaction,
     snapshot: Snapshot,
     row: SessionRow,
     refund: Refund,
-    given: _Given,
-    item: dict[str, Any] | None = None,
+    given: Given,
+    made: PaymentRefund | None = None,
 ) -> Refund:
-    """The documents, the money, the books. ``item``: it was made at the processor already."""
+    """The documents, the money, the books. ``made``: what has gone back for it past us."""
     after = given.after
 
     async def parts_of(standing: list[Part]) -> list[Part]:
         assert after is not None, "asked for a charge only"
         back = await store.due_back(tx.conn, row.id)
-        if item is not None:  # it has gone: nothing is paid out of it any more
-            back = returns.less(back, item["payment_id"], refund.amount_minor)
+        if made is not None:  # it has gone: nothing is paid out of it any more
+            back = returns.less(back, made.payment_id, made.amount_minor)
         return returns.after_refund(after.total_minor, back, standing)
 
     issued = await reissue.reissue(
@@ -330,8 +291,8 @@ async def _issue(
     credit = issued[0]
     await store.set_refund(tx.conn, refund.id, state="issued", charge_id=credit.id)
     await reissue.adjusted(tx, row)
-    if item is not None:
-        await made_already(tx, row, refund, item)
+    if made is not None:
+        await store.add_payment_refund(tx.conn, made)
     await send_due(tx, row, refund.id)
     await tell.session_refunded(tx, snapshot, row, after or given.before, issued, refund)
     for document in issued:

@@ -1,7 +1,8 @@
 """Step act: what a person decides about payments at terminals, recorded for ever.
 
-*match*: it is for this session. *give_back*: the driver gets it back. *keep*: it stays where it is,
-in suspense, and is looked at no more. *unpaid*: a session that waits for its payment waits no more.
+*match*: it is for this session. *give_back*: the driver gets it back. *keep*: nobody is found for
+it, and it stands in the books for whoever paid; it may be matched or given back later all the same.
+*unpaid*: a session that waits for its payment, or whose payment went back, waits no more.
 """
 
 from __future__ import annotations
@@ -13,16 +14,31 @@ import msgspec
 from wattledger.db.work import Transaction
 from wattledger.errors import BadInput, Conflict, NotFound
 from wattledger.ingest import anomalies
+from wattledger.payments import plan
+from wattledger.payments import unpaid as unpaid_store
 from wattledger.payments.terminal import store
 from wattledger.payments.terminal.store import TerminalPayment
 from wattledger.pipeline.collecting import sending
+from wattledger.pipeline.collecting.unpaid import reopen
 from wattledger.pipeline.deciding import money_acts
-from wattledger.pipeline.terminals.terminal_match import MISSING, SUSPENSE, link, ours, take_up
+from wattledger.pipeline.terminals import unapplied
+from wattledger.pipeline.terminals.terminal_match import (
+    MISSING,
+    SUSPENSE,
+    link,
+    ours,
+    take_turns,
+    take_up,
+    terminal_of,
+)
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
 from wattledger.sessions.store import SessionRow
 
-_OPEN = ("open", "suspense")
+_OPEN = ("open", "suspense", "kept")
+_BILLED = ("billed", "adjusted")
+# What says of a billed session that nobody pays it any more.
+_TAKEN_BACK = ("terminal.reversed", "terminal.unsettled")
 _REASON_MAX = 1_000
 
 
@@ -39,12 +55,16 @@ async def match(world: World, payment_id: str, session_id: str, actor: str, reas
     """The payment is for this session. Raises NotFound, and Conflict where it can't be."""
     _check(reason)
     now = world.now
+    snapshot = await world.snapshot(now)
     async with world.work.transaction("act", now=now) as tx:
         row = await sessions.get(tx.conn, session_id, lock=True)
+        if row is not None:  # a bill that is looking for its payment has found it, or has not
+            await take_turns(tx, row.site_id)
         payment = await _payment(tx, payment_id)
         if payment.state == "matched" and payment.session_id == session_id:
             return Acted(payment.id, payment.state, session_id, new=False)
         await _check_pair(tx, payment, row, session_id)
+        await unapplied.unbook(tx, snapshot, payment)
         await link(tx, payment, session_id, "person")
         await _record(tx, "terminal.match", payment, actor, reason, session_id)
         await take_up(tx, session_id, f"{actor}: it is paid by {payment.reference}.")
@@ -75,7 +95,10 @@ async def give_back(world: World, payment_id: str, actor: str, reason: str) -> A
     """The driver gets it back: a hold of ours is released; a vendor's payment is returned there,
     and noted here."""
     _check(reason)
-    async with world.work.transaction("act") as tx:
+    now = world.now
+    snapshot = await world.snapshot(now)
+    async with world.work.transaction("act", now=now) as tx:
+        await _take_turns(tx, world, payment_id)
         payment = await _payment(tx, payment_id)
         if payment.state == "returned":
             return Acted(payment.id, payment.state, new=False)
@@ -86,21 +109,27 @@ async def give_back(world: World, payment_id: str, actor: str, reason: str) -> A
             await sending.release(tx, held)
         elif held is not None and held.state not in ("releasing", "released"):
             raise Conflict(f"its hold is {held.state}: it can't be released")
+        await unapplied.unbook(tx, snapshot, payment)
         await _decide(tx, payment, "returned", "terminal.return", actor, reason)
         return Acted(payment.id, "returned")
 
 
 async def keep(world: World, payment_id: str, actor: str, reason: str) -> Acted:
-    """Nobody is found for it and it is not given back: it stays in suspense for good. Not one that
-    is only held: that lapses by itself."""
+    """Nobody is found for it and it is not given back: what the vendor took stands in the books as
+    theirs who paid, and nobody looks at it any more. Not one that is only held: that lapses by
+    itself."""
     _check(reason)
-    async with world.work.transaction("act") as tx:
+    now = world.now
+    snapshot = await world.snapshot(now)
+    async with world.work.transaction("act", now=now) as tx:
+        await _take_turns(tx, world, payment_id)
         payment = await _payment(tx, payment_id)
         if payment.state == "kept":
             return Acted(payment.id, payment.state, new=False)
         if payment.state != "suspense" or payment.payment_id is not None:
             raise Conflict(f"terminal payment {payment.id} is {payment.state} ({payment.mode}):"
                            " only a vendor's in suspense can be kept")  # fmt: skip
+        await unapplied.book(tx, snapshot, payment)
         await _decide(tx, payment, "kept", "terminal.keep", actor, reason)
         return Acted(payment.id, "kept")
 
@@ -108,7 +137,8 @@ async def keep(world: World, payment_id: str, actor: str, reason: str) -> Acted:
 async def unpaid(
     world: World, session_id: str, what: Literal["debt", "waive"], actor: str, reason: str
 ) -> Acted:
-    """Nobody has paid this session and nobody will: its price is a debt, or waived."""
+    """Nobody has paid this session and nobody will, or who had paid it has the money back: its
+    price is a debt, or waived."""
     _check(reason)
     if what not in ("debt", "waive"):
         raise BadInput("$.what", what, "debt or waive")
@@ -116,15 +146,49 @@ async def unpaid(
         row = await sessions.get(tx.conn, session_id, lock=True)
         if row is None:
             raise NotFound(f"there is no session {session_id}")
-        if row.state != "held" or row.held_reason != MISSING:
+        billed = row.state in _BILLED
+        if billed:
+            await _reopen(tx, row, what, f"{actor}: {reason.strip()}")
+        elif row.state != "held" or row.held_reason != MISSING:
             raise Conflict(f"session {row.id} is {row.state}: it waits for no payment")
-        await store.decide(tx.conn, session_id, what, actor, tx.now)
+        else:
+            await store.decide(tx.conn, session_id, what, actor, tx.now)
         await money_acts.record(
             tx, actor=actor, act="terminal.unpaid", subject=session_id, reason=reason.strip(),
             detail={"what": what},
         )  # fmt: skip
-        await take_up(tx, session_id, f"{actor}: {reason.strip()}")
-        return Acted(session_id, "ended", session_id)
+        if not billed:
+            await take_up(tx, session_id, f"{actor}: {reason.strip()}")
+        return Acted(session_id, row.state if billed else "ended", session_id)
+
+
+async def _reopen(
+    tx: Transaction, row: SessionRow, what: Literal["debt", "waive"], why: str
+) -> None:
+    """Of a session that is billed: what its vendor pays no more is owed, or waived. Raises Conflict
+    where its payment was neither reversed nor refused."""
+    await take_turns(tx, row.site_id)
+    payment = await store.of_session(tx.conn, row.id)
+    if payment is None or not await store.is_gone(tx.conn, payment):
+        raise Conflict(f"session {row.id} is {row.state}, and its payment did not go back")
+    paid = await unpaid_store.by_vendor(tx.conn, row.id)
+    if not paid:
+        raise Conflict(f"session {row.id}: nothing of it stands as paid at a terminal any more")
+    contract = msgspec.structs.replace(row.contract, shortfall=what)
+    for part in paid:
+        rest = plan.owed(part.amount_minor, contract, "reversed")
+        await reopen(tx, row, part, part.amount_minor, rest, payment.id)
+    for code in _TAKEN_BACK:
+        await anomalies.settle(tx.conn, code, row.id, why, tx.now)
+    await tx.conn.execute("SELECT pg_notify('wattledger_live', '')")
+
+
+async def _take_turns(tx: Transaction, world: World, payment_id: str) -> None:
+    """Before the payment: a bill of its site that may be about to take it is done by then."""
+    seen = await store.look(tx.conn, payment_id)
+    terminal = terminal_of(world, seen, tx.now) if seen is not None else None
+    if terminal is not None:
+        await take_turns(tx, terminal.site)
 
 
 async def _payment(tx: Transaction, payment_id: str) -> TerminalPayment:

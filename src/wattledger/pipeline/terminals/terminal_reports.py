@@ -22,7 +22,7 @@ from wattledger.ingest import anomalies, inbox
 from wattledger.payments.terminal import store
 from wattledger.payments.terminal.reports import Report
 from wattledger.payments.terminal.store import TerminalPayment
-from wattledger.pipeline.terminals import terminals
+from wattledger.pipeline.terminals import terminals, unapplied
 from wattledger.pipeline.terminals.terminal_match import take_turns
 from wattledger.pipeline.world import World
 from wattledger.sessions import store as sessions
@@ -156,9 +156,10 @@ async def _take(
         # What a settlement let us guess is known now.
         await store.change(tx.conn, payment.id, authorized_minor=amount_minor)
     if report.kind == "settlement" and amount_minor is not None:
-        await terminals.take_settlement(tx, payment, amount_minor, report.at)
+        snapshot = world.known(tx.now)
+        await terminals.take_settlement(tx, snapshot, payment, amount_minor, report.at)
     elif report.kind == "reversal":
-        return await reversed_by(tx, payment, report.at)
+        return await reversed_by(tx, world.known(tx.now), payment, report.at)
     await _fit(tx, world, payment)
     return await store.get(tx.conn, payment.id) or payment
 
@@ -184,21 +185,27 @@ async def _fit(tx: Transaction, world: World, payment: TerminalPayment) -> None:
         await terminals.fit(tx, world, now_stands)
 
 
-async def reversed_by(tx: Transaction, payment: TerminalPayment, at: datetime) -> TerminalPayment:
-    """Nothing is held or taken any more. What was settled, or billed, is shown: it is paid by
-    nobody now."""
-    billed = await _is_billed(tx, payment)
-    if payment.settled_minor is not None or billed:
+async def reversed_by(
+    tx: Transaction, snapshot: Snapshot, payment: TerminalPayment, at: datetime
+) -> TerminalPayment:
+    """Nothing is held or taken any more, whatever had been settled: it pays for no session. Of one
+    that is billed already its payer is gone: a break, until a person says what becomes of it."""
+    if payment.reversed_at is not None:
+        return payment
+    if await _is_billed(tx, payment):
+        await store.change(tx.conn, payment.id, reversed_at=at)
         await anomalies.record(
             tx.conn, at=tx.now, code="terminal.reversed", subject=payment.session_id or payment.id,
             detail={"reference": payment.reference, "settled_minor": payment.settled_minor,
                     "at": utc_text(at)},
             cause=f"{payment.id}:reversed",
         )  # fmt: skip
-    elif payment.state in ("open", "suspense", "matched"):
+    elif payment.state != "returned":
+        await unapplied.unbook(tx, snapshot, payment)
         await store.change(
-            tx.conn, payment.id, state="returned", session_id=None, why="reversed", candidates=[]
-        )
+            tx.conn, payment.id, state="returned", session_id=None, why="reversed", candidates=[],
+            reversed_at=at,
+        )  # fmt: skip
         await anomalies.settle(
             tx.conn, "terminal.suspense", payment.id, "The payment was reversed.", tx.now
         )
@@ -244,10 +251,10 @@ async def notify_settlement(
             report = await _as_report(tx, charge_point_id, message, at)
             payment = await _new(tx, payee, report, amount_minor)
         if message.status == "Settled":
-            await terminals.take_settlement(tx, payment, amount_minor, at)
+            await terminals.take_settlement(tx, snapshot, payment, amount_minor, at)
             await _fit(tx, world, payment)
         elif message.status == "Canceled":
-            await reversed_by(tx, payment, at)
+            await reversed_by(tx, snapshot, payment, at)
         else:
             await _refused(tx, payment, message, amount_minor)
         payment = await store.find(tx.conn, payee.provider, payee.entity_id, message.psp_ref)

@@ -15,6 +15,7 @@ import msgspec
 
 from wattledger.db import effects
 from wattledger.db.work import Transaction
+from wattledger.entitlements import Snapshot
 from wattledger.entitlements.terminals import Terminal
 from wattledger.errors import Conflict
 from wattledger.ingest import anomalies
@@ -25,7 +26,7 @@ from wattledger.payments.terminal.matching import By
 from wattledger.payments.terminal.store import TerminalPayment
 from wattledger.pipeline import timed
 from wattledger.pipeline.handlers import Handler, Settled
-from wattledger.pipeline.terminals import terminal_match
+from wattledger.pipeline.terminals import terminal_match, unapplied
 from wattledger.pipeline.terminals.readers import (
     present,
     present_again,
@@ -268,13 +269,14 @@ async def _settled(settled: Settled) -> None:
     payment = await store.get(tx.conn, settled.effect.subject)
     if payment is None or taken is None:
         return
-    await take_settlement(tx, payment, int(taken), tx.now)
+    await take_settlement(tx, settled.snapshot, payment, int(taken), tx.now)
 
 
 async def take_settlement(
-    tx: Transaction, payment: TerminalPayment, taken_minor: int, at: datetime
+    tx: Transaction, snapshot: Snapshot, payment: TerminalPayment, taken_minor: int, at: datetime
 ) -> TerminalPayment:
-    """What was taken in the end; said again it changes nothing, said otherwise it is shown."""
+    """What was taken in the end; said again it changes nothing, said otherwise it is shown. What
+    was kept in suspense before is in the books from now on."""
     if payment.settled_minor is not None:
         if payment.settled_minor != taken_minor:
             await anomalies.record(
@@ -287,6 +289,8 @@ async def take_settlement(
         return payment
     await store.change(tx.conn, payment.id, settled_minor=taken_minor, settled_at=at)
     payment = msgspec.structs.replace(payment, settled_minor=taken_minor, settled_at=at)
+    if payment.state == "kept":
+        await unapplied.book(tx, snapshot, payment)
     if payment.session_id is not None and payment.mode != "we_capture":
         row = await sessions.get(tx.conn, payment.session_id)
         if row is not None and row.state in _BILLED:
