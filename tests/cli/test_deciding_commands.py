@@ -102,9 +102,8 @@ async def test_what_can_not_be_given_back_or_stopped_says_why(wattledger: Comman
         assert (code, err.startswith("wattledger: ID: got 'pay_none'")) == (2, True)
 
 
-async def test_a_refund_made_in_the_dashboard_is_taken_over(
-    wattledger: Command, database: Database
-) -> None:
+def made_outside(database: Database) -> None:
+    """4.00 given back in the dashboard, of the payment of one session."""
     with psycopg.connect(database.conninfo(Role.APP)) as conn:
         payment = conn.execute("SELECT id FROM payment WHERE session_id = %s", (FULL,)).fetchone()
         assert payment is not None
@@ -114,6 +113,12 @@ async def test_a_refund_made_in_the_dashboard_is_taken_over(
             currency="EUR", created_at=NOW, available_at=NOW, read_at=NOW,
             payment_id=payment[0],
         )  # fmt: skip
+
+
+async def test_a_refund_made_in_the_dashboard_is_taken_over(
+    wattledger: Command, database: Database
+) -> None:
+    made_outside(database)
     code, out, _ = await wattledger("payments", "--refunds")
     assert (code, "txn_9" in out, "€4.00" in out) == (0, True, True)
     found = json.loads((await wattledger("payments", "--refunds", "--json"))[1])["made_outside"]
@@ -128,6 +133,29 @@ async def test_a_refund_made_in_the_dashboard_is_taken_over(
     code, _, err = await wattledger("refund", "take-over", "txn_9", "--reason", "x", "--by", "Bo")
     assert code in (1, 2)
     assert "txn_9" in err
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (("--part", FULL), "--part"),
+        (("--part", f"{FULL}=4.001"), "--part"),
+        (("--part", f"{FULL}=2.00", "--part", f"{FULL}=2.00"), "each session once"),
+        (("--part", f"{FULL}=3.00"), "--part"),  # of 4.00
+        (("--part", "ses_none=4.00"), "ses_none"),
+    ],
+)
+async def test_parts_that_do_not_make_the_refund_are_refused(
+    wattledger: Command, database: Database, parts: tuple[str, ...], said: str
+) -> None:
+    made_outside(database)
+    code, _, err = await wattledger("refund", "take-over", "txn_9", *parts, *SEEN)
+    assert (code, said in err, "minor units" in err) == (2, True, False), err
+    given = ("refund", "take-over", "txn_9", "--part", f"{FULL}=4.00", *SEEN)
+    code, out, _ = await wattledger(*given)
+    assert (code, "txn_9: €4.00 is taken over" in out) == (0, True)
+    code, _, err = await wattledger("refund", "approve", "x", "--part", f"{FULL}=4.00")
+    assert (code, "it with take-over" in err) == (2, True)
 
 
 async def test_a_refund_that_failed_is_sent_again_or_was_paid_otherwise(

@@ -45,6 +45,7 @@ def decide(options: argparse.Namespace) -> int:
         subject=options.id, actor=f"cli:{options.by or user()}", reason=options.reason or "",
         session_id=getattr(options, "session", None) or None, note=getattr(options, "note", ""),
         kind="goodwill" if getattr(options, "goodwill", False) else "correction",
+        parts=getattr(options, "parts", {}),
     )  # fmt: skip
     return act(options, options.act, asked, f"one that `{lister(options.act)}` lists")
 

@@ -102,6 +102,9 @@ def _refund(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     much.add_argument("--line", type=int, action="append", metavar="N",
                       help="a line of the bill, from 1 on; may come more than once")  # fmt: skip
     much.add_argument("--amount", metavar="AMOUNT", help="so much, with tax: 3.50")
+    parser.add_argument("--part", action="append", metavar="SESSION=AMOUNT",
+                        help="with take-over: how much of it is of which session, where the amount"
+                             " does not say so; may come more than once")  # fmt: skip
     parser.add_argument("--goodwill", action="store_true",
                         help="it was owed, and is let go (default: a correction); also of what is"
                              " taken over")  # fmt: skip

@@ -157,11 +157,22 @@ def foreign(rows: list[Row], limit: int) -> None:
         return
     print_rows(out, ("Made there", ">Amount", "+Of", "+Payment", "+Id"), [
         (when(row["created_at"]), _money(row, row["amount_minor"]),
-         plain(row["session_id"] or f"the wallet of {row['account_id']}"), row["payment_id"],
-         plain(row["id"]))
+         plain(_may_be_of(row)), row["payment_id"], plain(row["id"]))
         for row in rows
     ])  # fmt: skip
-    _end(out, rows, limit, "Next: wattledger refund take-over ID --reason …")
+    divides = ", with --part SESSION=AMOUNT for each session" if any(
+        row["divides"] for row in rows) else ""  # fmt: skip
+    _end(out, rows, limit, f"Next: wattledger refund take-over ID --reason …{divides}")
+
+
+def _may_be_of(row: Row) -> str:
+    if row["leg"] == "topup":
+        return f"the wallet of {row['account_id']}"
+    shares = [share for share in row["shares"] if share.session_id is not None]
+    if not row["divides"]:
+        return ", ".join(share.session_id for share in shares) or "no session is paid by it"
+    paid = [f"{share.session_id} ({_money(row, share.amount_minor)})" for share in shares]
+    return f"{' or '.join(paid)}: to be divided"
 
 
 def unpaid(rows: list[Row], limit: int, now: datetime) -> None:

@@ -16,6 +16,7 @@ from wattledger.cli.seen import user, working
 from wattledger.errors import BadInput, Conflict, Forbidden, NotFound
 from wattledger.ids import content_digest
 from wattledger.money import format_minor, parse_minor
+from wattledger.payments import foreign_store
 from wattledger.payments.returns_store import Refund
 from wattledger.pipeline.returning import refunds
 from wattledger.pipeline.world import World
@@ -98,8 +99,11 @@ def _as_typed(options: argparse.Namespace, error: BadInput, currency: str) -> Ba
         name, got = "--line", ", ".join(map(str, options.line))
     elif options.amount:
         name, got = "--amount", options.amount
-    expected = _MINOR.sub(lambda at: format_minor(int(at[1]), currency), error.expected)
-    return BadInput(name, got, expected)
+    return BadInput(name, got, _in_words(error.expected, currency))
+
+
+def _in_words(expected: str, currency: str) -> str:
+    return _MINOR.sub(lambda at: format_minor(int(at[1]), currency), expected)
 
 
 def _decide(options: argparse.Namespace) -> int:
@@ -110,8 +114,41 @@ def _decide(options: argparse.Namespace) -> int:
         raise BadInput("--whole, --line, --amount", options.what, "none: what was asked counts")
     if options.goodwill and options.what != "take-over":
         raise BadInput("--goodwill", options.what, "it with a session, or with take-over")
+    if options.part and options.what != "take-over":
+        raise BadInput("--part", options.what, "it with take-over")
     options.act = name
-    return deciding.decide(options)
+    return _take_over(options) if options.what == "take-over" else deciding.decide(options)
+
+
+def _take_over(options: argparse.Namespace) -> int:
+    """What was given back past us, as far as its parts are said in the currency of its payment."""
+
+    async def look(world: World) -> dict[str, Any] | None:
+        async with world.work.pool.connection() as conn:
+            return await foreign_store.foreign_refund(conn, options.id)
+
+    item = working(options.config, look)
+    currency = item["currency"] if item is not None else None
+    options.parts = _parts(options.part or [], currency)
+    try:
+        return deciding.decide(options)
+    except BadInput as error:
+        if currency is None or not error.path.startswith("$.parts"):
+            raise
+        got = format_minor(error.got, currency) if isinstance(error.got, int) else None
+        where = f"--part {error.path.removeprefix('$.parts').lstrip('.')}".rstrip()
+        raise BadInput(where, got, _in_words(error.expected, currency)) from None
+
+
+def _parts(said: list[str], currency: str | None) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in said:
+        session_id, equals, amount = part.partition("=")
+        if not (session_id and equals) or session_id in found:
+            raise BadInput("--part", part, "SESSION=AMOUNT, each session once")
+        if currency is not None:  # else there is no such refund, and the act itself says so
+            found[session_id] = parse_minor(amount, currency, "--part")
+    return found
 
 
 def _tell(options: argparse.Namespace, found: Refund, *, new: bool = True) -> None:

@@ -114,10 +114,13 @@ def as_said(
 
 
 def listed(shares: Sequence[Share]) -> str:
-    """``ses_a (320), ses_b (440)``, in minor units."""
+    """``ses_a (320 in minor units), ses_b (440 in minor units)``."""
     return _list({share.session_id or "": share.amount_minor for share in shares})
 
 
 def _list(most: dict[str, int]) -> str:
-    named = [f"{name or 'what it took too much'} ({minor})" for name, minor in most.items()]
+    named = [
+        f"{name or 'what it took too much'} ({minor} in minor units)"
+        for name, minor in most.items()
+    ]
     return ", ".join(named) or "none is"

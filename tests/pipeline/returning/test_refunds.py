@@ -360,7 +360,7 @@ async def test_a_refund_made_past_us_that_failed_is_nobodys_any_more(
         await desk.rows("SELECT leg FROM break WHERE leg <> 'books' AND resolved_at IS NULL") == []
     )
     with pytest.raises(NotFound):
-        await refunds.take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
+        await take_over(desk.world, "txn_3", "goodwill", "slow", actor="page:Ann")
     await desk.identity()
 
 

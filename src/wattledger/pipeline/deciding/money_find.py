@@ -2,7 +2,7 @@
 last four, a day, an amount, a token, an e-mail address, the number of a receipt, an id.
 
 A text is words, and all of them have to fit. Each word is looked up in the indexes of all that it
-can be (migration 0032), so that a million sessions take no longer than a hundred. Read only.
+can be (migration 0031), so that a million sessions take no longer than a hundred. Read only.
 """
 
 from __future__ import annotations
