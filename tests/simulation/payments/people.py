@@ -52,6 +52,10 @@ _DISAGREES = """
     SELECT a.id, s.transaction_id FROM anomaly a JOIN session s ON s.id = a.subject
      WHERE a.code = 'meter.disagrees' AND a.resolved_at IS NULL
 """
+_HELD = """
+    SELECT a.id FROM anomaly a JOIN session s ON s.id = a.subject AND s.held_reason = a.code
+     WHERE s.state = 'held' AND a.code <> 'payment.missing' AND a.resolved_at IS NULL
+"""
 _MATCHES = """
     SELECT s.id FROM session s JOIN terminal_payment t ON t.entity_id = s.entity_id
      WHERE t.id = %s AND s.held_reason = 'payment.missing' LIMIT 1
@@ -92,6 +96,9 @@ class People:
     async def finish(self) -> bool:
         """Whoever still waits is waited for no longer. Whether anybody did."""
         waited = await self._read_the_displays()
+        for row in await self._house.rows(_HELD):
+            waited = True
+            await self._discard(row["id"])
         for acts, query in _WAITING:
             for row in await self._house.rows(query):
                 waited = True
@@ -111,6 +118,12 @@ class People:
         act = Act("correct", "read off the display", stop=Edge(register_wh=stands_wh))
         await self._house.do(lambda world: resolve(world, anomaly_id, act, "page:Ann"))
         self.done["correct"] += 1
+
+    async def _discard(self, anomaly_id: int) -> None:
+        """A session that nobody can bill safely is given away."""
+        act = Act("discard", "nobody knows", kind="given_away")
+        await self._house.do(lambda world: resolve(world, anomaly_id, act, "page:Ann"))
+        self.done["discard"] += 1
 
     async def _decide(self, act: str, subject: str) -> None:
         self._count += 1
