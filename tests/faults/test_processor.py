@@ -38,6 +38,7 @@ CALLS = {
     "refund": "POST /v1/refunds",
     "sweep": "GET /v1/payment_intents",
     "read": "GET /v1/balance_transactions",
+    "file": "POST /v1/files",
     "evidence": "POST /v1/disputes/*",
 }
 # What the log shows of the calls about the one payment, from the try without an effect on: their

@@ -32,6 +32,7 @@ from wattledger.payments.model import Processor
 from wattledger.payments.stripe.client import StripeGate
 from wattledger.payments.terminal.vendor import HttpVendor
 from wattledger.pipeline.billing import receipts_step
+from wattledger.pipeline.returning import evidence_files
 from wattledger.pipeline.settle import ensure_schedule
 from wattledger.pipeline.world import World
 from wattledger.receipts.mail import MailGate
@@ -106,7 +107,8 @@ class _Ways:
         name = str(effect.request["processor_id"])
         if name not in self._accounts:
             processor = _in_a_hurry(snapshot.get("processor", name, Processor))
-            self._accounts[name] = StripeGate(processor, self._secrets)
+            load = evidence_files.loader(self._world.work.pool)
+            self._accounts[name] = StripeGate(processor, self._secrets, load=load)
         return self._accounts[name]
 
     def _vendor(self, snapshot: Snapshot, effect: Effect) -> Gate:
