@@ -11,7 +11,7 @@ from datetime import datetime
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -142,6 +142,9 @@ def _operation(name: str, declared: type, handle: Handler) -> Operation:
 
 def _endpoint(gateway: Gateway, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await gateway.answer(request, operation)
+        try:
+            return await gateway.answer(request, operation)
+        except ClientDisconnect:  # who asked was killed before it had said what: nothing is done
+            return Response(status_code=400)
 
     return endpoint
