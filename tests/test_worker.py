@@ -381,3 +381,22 @@ async def test_a_notice_wakes_the_desk_that_it_is_for(
         assert woken(notice) == 1
     assert woken(f"session {utc_text(clock.now() + timedelta(seconds=1))}") == 0, "not yet"
     assert woken("nobody.does") == 0
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_whoever_is_asked_to_leave_as_the_bell_rings_leaves(
+    pool: Pool, database: Database, clock: DrivenClock, turns: int
+) -> None:
+    """However many turns of the loop lie between the two: a desk that took the one for the other
+    would stay for ever, and the server with it."""
+    worker = _worker(await _world(pool, clock), database, Nobody())
+    await worker.begin()
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.3)  # by now every desk waits for its bell
+    worker.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=3)
+    assert done == {running}
+    await worker.end()

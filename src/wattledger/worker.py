@@ -257,8 +257,11 @@ class Worker:
             future.add_done_callback(lambda _: bell.set())
             running.add(future)
         if not taken:
+            # Not wait_for: until Python 3.12 it takes a bell that rings while we are asked to leave
+            # for an answer, and the desk would stay for ever.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await bell.wait()
         elif len(running) >= desk.slots:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.sleep(max(looks_again_at - asyncio.get_running_loop().time(), 0))

@@ -91,8 +91,9 @@ async def _stream(site: Site, request: Request) -> AsyncIterator[str]:
             started = time.monotonic()
             yield await _message(site, request, last)
             await asyncio.sleep(max(0.0, MIN_INTERVAL_S - (time.monotonic() - started)))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), POLL_S)
+            with contextlib.suppress(TimeoutError):  # not wait_for: as at the worker's desks
+                async with asyncio.timeout(POLL_S):
+                    await woken.wait()
     finally:
         if live:
             live.unsubscribe(woken)
