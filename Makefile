@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && echo $$p && break; done)
 # More than there are cores: much of the time the tests wait, for servers and for disks.
-WORKERS ?= 5
+WORKERS ?= 4
 SESSIONS ?= 260
 
 .PHONY: help demo test check bench lock clean
