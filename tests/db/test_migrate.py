@@ -76,6 +76,15 @@ def test_the_packaged_ones_apply(empty: Database) -> None:
     assert _run(empty, PACKAGED) == [migration.name for migration in read_migrations(PACKAGED)]
 
 
+def test_the_check_of_parts_never_reads_a_whole_table(empty: Database) -> None:
+    """A connection keeps the plans of its first calls, which may be those for empty tables; and a
+    later file that replaces the function takes the setting away."""
+    migrate(empty.conninfo(Role.OWNER))
+    with psycopg.connect(empty.conninfo(Role.OWNER)) as conn:
+        found = conn.execute("SELECT proconfig FROM pg_proc WHERE proname = 'check_parts'")
+        assert found.fetchall() == [(["enable_seqscan=off"],)]
+
+
 def test_a_changed_file_is_named(empty: Database, files: Path) -> None:
     _run(empty, files)
     (files / "0001_first.sql").write_text("CREATE TABLE first (n bigint);\n")

@@ -167,3 +167,6 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+
+-- A function that is replaced loses its settings: as before (0027).
+ALTER FUNCTION check_parts(text) SET enable_seqscan = off;
